@@ -1,0 +1,74 @@
+package domain
+
+import (
+	"strconv"
+	"time"
+)
+
+// Event is something that happened. Its type name is stored for ever
+// ("repository.refs_updated.v1") and never reused for another shape.
+type Event interface {
+	EventType() string
+}
+
+// Personal is implemented by events that carry personal data. Log bodies are
+// kept for ever, so these fields are stored beside the log, where they can be
+// erased, and the log keeps only a salted commitment to them.
+type Personal interface {
+	Event
+	// Subject is the user whom the data is about.
+	Subject() UserID
+	// PersonalData returns a pointer to the part of the event that must not
+	// be in its body. The field that holds it is tagged `json:"-"`.
+	PersonalData() any
+}
+
+// UserID, ProjectID and RepositoryID are the numbers that Bitbucket's REST
+// answers show as "id". They are never reused.
+type (
+	UserID       int64
+	ProjectID    int64
+	RepositoryID int64
+)
+
+// Stream names the events of one aggregate, such as "repository/42".
+type Stream string
+
+// UserStream is the stream of one user.
+func UserStream(id UserID) Stream { return Stream("user/" + strconv.FormatInt(int64(id), 10)) }
+
+// ProjectStream is the stream of one project.
+func ProjectStream(id ProjectID) Stream {
+	return Stream("project/" + strconv.FormatInt(int64(id), 10))
+}
+
+// RepositoryStream is the stream of one repository.
+func RepositoryStream(id RepositoryID) Stream {
+	return Stream("repository/" + strconv.FormatInt(int64(id), 10))
+}
+
+// ClusterStream is the stream of what concerns the whole installation: its
+// set-up, global permissions, operators' acts on projections.
+const ClusterStream Stream = "cluster"
+
+// Metadata says who caused an event and how.
+type Metadata struct {
+	Actor       UserID // 0: nobody logged in, or the system itself
+	Auth        string // "password", "token:<id>", "setup", "system", "" for anonymous
+	Address     string // remote address; personal data, kept beside the log
+	RequestID   string
+	Correlation string // id shared by everything one outside request set off
+	Causation   string // id of the event that caused this one, if any
+	Node        string // node that appended it
+}
+
+// Recorded is an event as the log holds it.
+type Recorded struct {
+	Position int64 // dense, from 1
+	Stream   Stream
+	Version  int64 // in the stream, dense, from 1
+	ID       string // id of the push or command (UUID); events of one command share it
+	At       time.Time
+	Event    Event
+	Meta     Metadata
+}

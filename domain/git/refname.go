@@ -1,0 +1,78 @@
+package git
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Limits of ref names, in bytes.
+const (
+	MaxRefName          = 1024
+	MaxRefNameComponent = 255
+)
+
+// RefNameError says why a name cannot be a ref.
+type RefNameError struct {
+	Name   string
+	Reason string
+}
+
+func (e *RefNameError) Error() string {
+	return fmt.Sprintf("invalid ref name %q: %s", clip(e.Name), e.Reason)
+}
+
+// CheckRefName applies the rules of git-check-ref-format(1) to a full name: it
+// starts with "refs/", has at least three components, and holds nothing that a
+// shell, a path or a revision expression would read differently. Components that
+// start with a dash are refused as well, so that no name can be taken for an
+// option. Errors are *RefNameError.
+func CheckRefName(name string) error {
+	fail := func(reason string) error { return &RefNameError{Name: name, Reason: reason} }
+	switch {
+	case len(name) > MaxRefName:
+		return fail(fmt.Sprintf("longer than %d bytes", MaxRefName))
+	case !strings.HasPrefix(name, "refs/"):
+		return fail(`must start with "refs/"`)
+	case strings.Count(name, "/") < 2:
+		return fail("needs three components, like refs/heads/main")
+	case strings.HasSuffix(name, "."):
+		return fail("ends with a dot")
+	case strings.Contains(name, ".."):
+		return fail(`contains ".."`)
+	case strings.Contains(name, "@{"):
+		return fail(`contains "@{"`)
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c < 0x20 || c == 0x7f:
+			return fail("contains a control character")
+		case strings.IndexByte(` ~^:?*[\`, c) >= 0:
+			return fail(fmt.Sprintf("contains %q", string(c)))
+		}
+	}
+	for component := range strings.SplitSeq(name, "/") {
+		switch {
+		case component == "":
+			return fail("has an empty component")
+		case len(component) > MaxRefNameComponent:
+			return fail(fmt.Sprintf("has a component longer than %d bytes", MaxRefNameComponent))
+		case component[0] == '.':
+			return fail("has a component that starts with a dot")
+		case component[0] == '-':
+			return fail("has a component that starts with a dash")
+		case strings.HasSuffix(component, ".lock"):
+			return fail(`has a component that ends with ".lock"`)
+		}
+	}
+	return nil
+}
+
+// ShortName is a ref's name as people say it: without refs/heads/ or refs/tags/.
+func ShortName(name string) string {
+	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+		if short, ok := strings.CutPrefix(name, prefix); ok {
+			return short
+		}
+	}
+	return name
+}
