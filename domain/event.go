@@ -66,7 +66,7 @@ type Metadata struct {
 type Recorded struct {
 	Position int64 // dense, from 1
 	Stream   Stream
-	Version  int64 // in the stream, dense, from 1
+	Version  int64  // in the stream, dense, from 1
 	ID       string // id of the push or command (UUID); events of one command share it
 	At       time.Time
 	Event    Event

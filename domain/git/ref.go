@@ -12,7 +12,7 @@ type RefUpdate struct {
 	Name   string   `json:"name"`
 	Old    ObjectID `json:"old"`
 	New    ObjectID `json:"new"`
-	Peeled ObjectID `json:"peeled,omitzero"` // of New, if New is an annotated tag
+	Peeled ObjectID `json:"peeled,omitzero"`  // of New, if New is an annotated tag
 	Forced bool     `json:"forced,omitempty"` // New does not contain Old
 }
 
