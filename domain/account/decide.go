@@ -1,0 +1,259 @@
+package account
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/access"
+)
+
+// MaxTokens is how many live tokens a user may have.
+const MaxTokens = 100
+
+// State is a user as his events so far have made him. The zero State is a user who
+// does not exist.
+type State struct {
+	ID       domain.UserID
+	Type     Type
+	Profile  Profile
+	Inactive bool
+	Tokens   map[TokenID]Token // live ones; expired ones stay until they are revoked
+}
+
+// Token is what the decisions need of a personal access token.
+type Token struct {
+	Name        string
+	Permissions []access.Permission
+}
+
+// Evolve folds one event into the state. Events of other aggregates in the same
+// stream leave it as it is.
+func Evolve(s State, event domain.Event) State {
+	switch e := event.(type) {
+	case Created:
+		s.ID, s.Type, s.Profile = e.ID, e.Type, e.Profile
+	case ProfileChanged:
+		s.Profile = e.Profile
+	case Deactivated:
+		s.Inactive = true
+	case Activated:
+		s.Inactive = false
+	case TokenCreated:
+		s.Tokens = withToken(s.Tokens, e.ID, Token{Name: e.Details.Name, Permissions: e.Permissions})
+	case TokenChanged:
+		s.Tokens = withToken(s.Tokens, e.ID, Token{Name: e.Details.Name, Permissions: e.Permissions})
+	case TokenRevoked:
+		s.Tokens = maps.Clone(s.Tokens)
+		delete(s.Tokens, e.ID)
+	}
+	return s
+}
+
+func withToken(tokens map[TokenID]Token, id TokenID, token Token) map[TokenID]Token {
+	tokens = maps.Clone(tokens)
+	if tokens == nil {
+		tokens = make(map[TokenID]Token)
+	}
+	tokens[id] = token
+	return tokens
+}
+
+// Command is something one may ask of a user: Create, ChangeProfile, SetPassword,
+// Deactivate, Activate, CreateToken, ChangeToken or RevokeToken.
+type Command interface{ command() }
+
+// Create makes a user. Slug is derived; an empty DisplayName means the name.
+type Create struct {
+	ID           domain.UserID
+	Type         Type // "" means Normal
+	SetUp        bool // by the first set-up
+	Profile      Profile
+	PasswordHash string // "" for a user without password
+}
+
+// ChangeProfile changes what is not nil.
+type ChangeProfile struct {
+	Name, DisplayName, Email *string
+}
+
+// SetPassword gives the user another password.
+type SetPassword struct{ Hash string }
+
+// Deactivate shuts the user out.
+type Deactivate struct{}
+
+// Activate lets the user in again.
+type Activate struct{}
+
+// CreateToken gives the user a token.
+type CreateToken struct {
+	ID          TokenID
+	Name        string
+	Hash        []byte
+	Permissions []access.Permission
+	Expires     *time.Time // nil: never
+}
+
+// ChangeToken changes what is not nil.
+type ChangeToken struct {
+	ID          TokenID
+	Name        *string
+	Permissions []access.Permission
+}
+
+// RevokeToken ends a token.
+type RevokeToken struct{ ID TokenID }
+
+func (Create) command()        {}
+func (ChangeProfile) command() {}
+func (SetPassword) command()   {}
+func (Deactivate) command()    {}
+func (Activate) command()      {}
+func (CreateToken) command()   {}
+func (ChangeToken) command()   {}
+func (RevokeToken) command()   {}
+
+// Decide judges a command. It returns no event when nothing would change. Errors
+// are *domain.InvalidError, *domain.ConflictError and *domain.NotFoundError.
+func Decide(s State, command Command) ([]domain.Event, error) {
+	if c, ok := command.(Create); ok {
+		return s.create(c)
+	}
+	if s.ID == 0 {
+		return nil, domain.NotFound("user", "The user does not exist.")
+	}
+	switch c := command.(type) {
+	case ChangeProfile:
+		return s.changeProfile(c)
+	case SetPassword:
+		return one(PasswordSet{ID: s.ID, Secret: Secret{Hash: c.Hash}}), nil
+	case Deactivate:
+		if !s.Inactive {
+			return one(Deactivated{ID: s.ID}), nil
+		}
+	case Activate:
+		if s.Inactive {
+			return one(Activated{ID: s.ID}), nil
+		}
+	case CreateToken:
+		return s.createToken(c)
+	case ChangeToken:
+		return s.changeToken(c)
+	case RevokeToken:
+		if _, live := s.Tokens[c.ID]; !live {
+			return nil, noToken()
+		}
+		return one(TokenRevoked{User: s.ID, ID: c.ID}), nil
+	}
+	return nil, nil
+}
+
+func one(event domain.Event) []domain.Event { return []domain.Event{event} }
+
+func (s State) create(c Create) ([]domain.Event, error) {
+	if s.ID != 0 {
+		return nil, domain.Conflict("", "The user exists already.")
+	}
+	if c.Type == "" {
+		c.Type = Normal
+	}
+	profile, err := c.Profile.complete()
+	if err != nil {
+		return nil, err
+	}
+	events := one(Created{ID: c.ID, Type: c.Type, SetUp: c.SetUp, Profile: profile})
+	if c.PasswordHash != "" {
+		events = append(events, PasswordSet{ID: c.ID, Secret: Secret{Hash: c.PasswordHash}})
+	}
+	return events, nil
+}
+
+func (s State) changeProfile(c ChangeProfile) ([]domain.Event, error) {
+	profile := s.Profile
+	set(&profile.Name, c.Name)
+	set(&profile.DisplayName, c.DisplayName)
+	set(&profile.Email, c.Email)
+	profile, err := profile.complete()
+	if err != nil {
+		return nil, err
+	}
+	if profile == s.Profile {
+		return nil, nil
+	}
+	return one(ProfileChanged{ID: s.ID, Profile: profile}), nil
+}
+
+func (s State) createToken(c CreateToken) ([]domain.Event, error) {
+	if len(s.Tokens) >= MaxTokens {
+		return nil, domain.Conflict("", "A user may have %d tokens. Revoke one that is no longer needed.", MaxTokens)
+	}
+	permissions, err := checkToken(c.Name, c.Permissions)
+	if err != nil {
+		return nil, err
+	}
+	return one(TokenCreated{
+		User: s.ID, ID: c.ID, Permissions: permissions, Expires: c.Expires,
+		Details: TokenDetails{Name: c.Name, Hash: c.Hash},
+	}), nil
+}
+
+func (s State) changeToken(c ChangeToken) ([]domain.Event, error) {
+	token, live := s.Tokens[c.ID]
+	if !live {
+		return nil, noToken()
+	}
+	changed := token
+	set(&changed.Name, c.Name)
+	if c.Permissions != nil {
+		changed.Permissions = c.Permissions
+	}
+	var err error
+	if changed.Permissions, err = checkToken(changed.Name, changed.Permissions); err != nil {
+		return nil, err
+	}
+	if changed.Name == token.Name && slices.Equal(changed.Permissions, token.Permissions) {
+		return nil, nil
+	}
+	return one(TokenChanged{
+		User: s.ID, ID: c.ID, Permissions: changed.Permissions, Details: TokenDetails{Name: changed.Name},
+	}), nil
+}
+
+// checkToken checks what a token is to be, and keeps of its permissions the
+// strongest of each level, the project's first.
+func checkToken(name string, permissions []access.Permission) ([]access.Permission, error) {
+	if name == "" {
+		return nil, domain.Invalid("name", "The token needs a name.")
+	}
+	if err := domain.CheckText("name", name, MaxDisplayName, false); err != nil {
+		return nil, err
+	}
+	var kept []access.Permission
+	for _, level := range [][]access.Permission{access.OnProject, access.OnRepository} {
+		for _, p := range slices.Backward(level) {
+			if slices.Contains(permissions, p) {
+				kept = append(kept, p)
+				break
+			}
+		}
+	}
+	for _, p := range permissions {
+		if p.Level() != access.Project && p.Level() != access.Repository {
+			return nil, domain.Invalid("permissions", "A token can be given project and repository permissions only.")
+		}
+	}
+	if len(kept) == 0 {
+		return nil, domain.Invalid("permissions", "The token needs a project or a repository permission.")
+	}
+	return kept, nil
+}
+
+func noToken() error { return domain.NotFound("token", "The token does not exist.") }
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}

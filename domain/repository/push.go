@@ -1,0 +1,150 @@
+package repository
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/annal-git/annal/domain/git"
+)
+
+// PushRefs asks to move refs, each from the object its Old names. Objects, names
+// and permissions have been checked before.
+type PushRefs struct {
+	Updates []git.RefUpdate
+	Atomic  bool // move all or none
+	Pack    *git.Pack
+	Options []string
+}
+
+// Reasons for which a ref is not moved, as the pusher is shown them.
+const (
+	reasonTwice  = "the push names this ref twice"
+	reasonAtomic = "atomic push failed: another ref was refused"
+)
+
+// DecidePush judges every update against the refs as they are. current gives the
+// object a ref names, or zero; conflicts yields the existing refs that lie below
+// name or that name lies below. Both are asked within the transaction that will
+// move the refs.
+//
+// The results have the order of the updates, one each. A push that names a ref
+// twice is refused whole. Deleting a ref that is not there succeeds and is no
+// part of the event. The event is nil if no ref moves.
+func DecidePush(current func(name string) git.ObjectID, conflicts func(name string) iter.Seq[string], p PushRefs) (*RefsUpdated, []git.RefResult) {
+	d := pushDecision{
+		current: current, conflicts: conflicts,
+		reasons: make([]string, len(p.Updates)),
+		moved:   make(map[string]git.ObjectID, len(p.Updates)),
+		parents: make(map[string]bool),
+	}
+	if !d.refuseTwice(p.Updates) {
+		// Deletes first, so that "a" may give way to "a/b" whatever their order.
+		d.judge(p.Updates, git.RefUpdate.IsDelete)
+		d.judge(p.Updates, func(u git.RefUpdate) bool { return !u.IsDelete() })
+	}
+	results := make([]git.RefResult, len(p.Updates))
+	failed := false
+	for i, u := range p.Updates {
+		results[i] = git.RefResult{Name: u.Name, Reason: d.reasons[i]}
+		failed = failed || d.reasons[i] != ""
+	}
+	if failed && p.Atomic {
+		for i := range results {
+			if results[i].OK() {
+				results[i].Reason = reasonAtomic
+			}
+		}
+		return nil, results
+	}
+	event := RefsUpdated{Pack: p.Pack, Options: p.Options}
+	for _, u := range p.Updates {
+		if _, moved := d.moved[u.Name]; moved && u.Old != u.New {
+			event.Updates = append(event.Updates, u)
+		}
+	}
+	if len(event.Updates) == 0 {
+		return nil, results
+	}
+	return &event, results
+}
+
+// pushDecision is the refs as they would be after the updates judged so far.
+type pushDecision struct {
+	current   func(string) git.ObjectID
+	conflicts func(string) iter.Seq[string]
+	reasons   []string
+	moved     map[string]git.ObjectID // zero: deleted by this push
+	parents   map[string]bool         // folders of the refs this push makes
+}
+
+func (d *pushDecision) refuseTwice(updates []git.RefUpdate) bool {
+	seen := make(map[string]bool, len(updates))
+	twice := false
+	for _, u := range updates {
+		twice = twice || seen[u.Name]
+		seen[u.Name] = true
+	}
+	if twice {
+		for i := range updates {
+			d.reasons[i] = reasonTwice
+		}
+	}
+	return twice
+}
+
+func (d *pushDecision) judge(updates []git.RefUpdate, which func(git.RefUpdate) bool) {
+	for i, u := range updates {
+		if !which(u) {
+			continue
+		}
+		at := d.current(u.Name)
+		switch {
+		case u.IsDelete() && at.IsZero():
+			continue
+		case at != u.Old:
+			d.reasons[i] = fmt.Sprintf("expected %s is at %s", u.Old, at)
+			continue
+		}
+		if u.IsCreate() {
+			if other := d.inTheWay(u.Name); other != "" {
+				d.reasons[i] = fmt.Sprintf("%q exists; cannot create %q", other, u.Name)
+				continue
+			}
+			for parent := range folders(u.Name) {
+				d.parents[parent] = true
+			}
+		}
+		d.moved[u.Name] = u.New
+	}
+}
+
+// inTheWay finds a ref that cannot stand beside name: one that is a folder of
+// name's or that name is a folder of.
+func (d *pushDecision) inTheWay(name string) string {
+	for other := range d.conflicts(name) {
+		if id, moved := d.moved[other]; !moved || !id.IsZero() {
+			return other
+		}
+	}
+	for parent := range folders(name) {
+		if id, moved := d.moved[parent]; moved && !id.IsZero() {
+			return parent
+		}
+	}
+	if d.parents[name] {
+		return name + "/"
+	}
+	return ""
+}
+
+// folders yields what stands before each slash of name: for refs/heads/a/b it is
+// refs, refs/heads and refs/heads/a.
+func folders(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(name) {
+			if name[i] == '/' && !yield(name[:i]) {
+				return
+			}
+		}
+	}
+}
