@@ -1,0 +1,173 @@
+package eventstore
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/annal-git/annal/domain"
+)
+
+// Expect is the version a stream must have for a proposal to be appended; 0 means
+// that the stream must not exist yet.
+type Expect int64
+
+// Any lets a proposal in at whatever version its stream has.
+const Any Expect = -1
+
+// Proposal is what a caller wants appended, all of it or nothing: events that are
+// decided already, or a Claim that the Arbiter decides under the lock.
+type Proposal struct {
+	ID     string // UUID; repeating a proposal under the same id appends nothing. Made when empty.
+	Stream domain.Stream
+	Expect Expect
+	Events []domain.Event
+	Claim  any // command for the Arbiter; Events must be empty
+	Meta   domain.Metadata
+}
+
+// Appended says where a proposal's events stand in the log. They are durable.
+type Appended struct {
+	Position int64 // of the last event; 0 if a claim came to nothing
+	Version  int64 // of the stream after it
+	At       time.Time
+	Events   []domain.Recorded
+	Outcome  any  // of a claim; nil if Repeated
+	Repeated bool // the id was in the log already: Events are those of the first time
+}
+
+// Append proposes and waits for the answer. When it returns without an error, the
+// events are on the database's disk, every Inline projection has moved, and
+// readers on every node can see them.
+//
+// Errors: *VersionConflictError; errors of an Inline or the Arbiter as they are;
+// *UnknownOutcomeError when the database was lost for so long that nobody can say
+// (repeat with the same ID); ErrClosed; ctx.Err() if ctx ended before the proposal's
+// turn came, in which case nothing happened.
+func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
+	if p.ID == "" {
+		p.ID = uuid.Must(uuid.NewV7()).String()
+	}
+	id, err := uuid.Parse(p.ID)
+	if err != nil {
+		return Appended{}, domain.Invalid("", "%q is not a UUID, which the id of a push or command must be.", p.ID)
+	}
+	if len(p.Events) == 0 && p.Claim == nil {
+		return Appended{}, nil
+	}
+	r := &request{proposal: p, id: id, answer: make(chan answer, 1)}
+	r.proposal.Meta.Node = l.options.Node
+	if r.entries, err = encode(l.options.Types, p.Events, r.proposal.Meta); err != nil {
+		return Appended{}, err
+	}
+	select {
+	case l.committer.queue <- r:
+	case <-l.committer.stopped:
+		return Appended{}, ErrClosed
+	case <-ctx.Done():
+		return Appended{}, ctx.Err()
+	}
+	select {
+	case a := <-r.answer:
+		return a.appended, a.err
+	case <-l.committer.stopped:
+	case <-ctx.Done():
+		if r.taken.CompareAndSwap(false, true) {
+			return Appended{}, ctx.Err()
+		}
+	}
+	// Its turn has come: the outcome is worth waiting for, and bounded.
+	select {
+	case a := <-r.answer:
+		return a.appended, a.err
+	case <-l.committer.stopped:
+		select {
+		case a := <-r.answer:
+			return a.appended, a.err
+		default:
+			return Appended{}, ErrClosed
+		}
+	}
+}
+
+// request is a proposal waiting for its turn.
+type request struct {
+	proposal Proposal
+	id       uuid.UUID
+	entries  []entry
+	claim    *Claim      // in the batch under way
+	taken    atomic.Bool // by the committer, or given up by its caller
+	answer   chan answer // room for one
+}
+
+type answer struct {
+	appended Appended
+	err      error
+}
+
+func (r *request) size() int {
+	size := 256
+	for _, e := range r.entries {
+		size += len(e.body) + len(e.meta)
+	}
+	return size
+}
+
+// entry is one event, encoded.
+type entry struct {
+	event    domain.Event
+	body     []byte
+	meta     []byte
+	personal []personalRow
+}
+
+// encode prepares events for the log: the body without personal data, and the
+// personal data beside it.
+func encode(types *Registry, events []domain.Event, meta domain.Metadata) ([]entry, error) {
+	entries := make([]entry, 0, len(events))
+	for _, event := range events {
+		known, ok := types.types[event.EventType()]
+		if !ok {
+			return nil, &UnknownTypeError{Type: event.EventType()}
+		}
+		e := entry{event: event}
+		var err error
+		if e.body, err = canonicalJSON(event); err != nil {
+			return nil, err
+		}
+		stored := storedMeta{
+			Actor: meta.Actor, Auth: meta.Auth, RequestID: meta.RequestID,
+			Correlation: meta.Correlation, Causation: meta.Causation, Node: meta.Node,
+		}
+		keep := func(part string, subject domain.UserID, v any) error {
+			data, err := canonicalJSON(v)
+			if err != nil {
+				return err
+			}
+			row, commitment := commit(part, subject, data)
+			e.personal = append(e.personal, row)
+			if stored.Commitments == nil {
+				stored.Commitments = map[string]string{}
+			}
+			stored.Commitments[part] = commitment
+			return nil
+		}
+		if meta.Address != "" {
+			if err := keep(partOrigin, meta.Actor, origin{Address: meta.Address}); err != nil {
+				return nil, err
+			}
+		}
+		if data, subject := known.personal(event); data != nil {
+			if err := keep(partEvent, subject, data); err != nil {
+				return nil, err
+			}
+		}
+		if e.meta, err = canonicalJSON(stored); err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}

@@ -1,0 +1,38 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// schemas is where names without a schema are looked for. A rebuild of a projection
+// puts its own schema in front.
+const schemas = `log, refs, catalog, access, projections, activity, reposearch, public`
+
+// Connect opens a pool whose connections work as the role annal_app, which may add
+// to the log and not change it. url is a PostgreSQL connection URL; the database
+// must have been migrated.
+func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err)
+	}
+	config.ConnConfig.RuntimeParams["application_name"] = "annal"
+	config.ConnConfig.RuntimeParams["search_path"] = schemas
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `set role annal_app`)
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return pool, nil
+}

@@ -1,0 +1,46 @@
+package eventstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/annal-git/annal/domain"
+)
+
+// ErrClosed is returned for appends after Close.
+var ErrClosed = errors.New("the log is closed")
+
+// VersionConflictError says that a stream was not at the version its proposal
+// expected; nothing was appended.
+type VersionConflictError struct {
+	Stream           domain.Stream
+	Expected, Actual int64
+}
+
+func (e *VersionConflictError) Error() string {
+	return fmt.Sprintf("stream %s is at version %d, expected %d", e.Stream, e.Actual, e.Expected)
+}
+
+// UnknownOutcomeError says that the database went away while committing and has
+// not come back to say whether it did. Asking again with the same id is safe.
+type UnknownOutcomeError struct {
+	ID  string
+	Err error
+}
+
+func (e *UnknownOutcomeError) Error() string {
+	return fmt.Sprintf("the database was lost while committing %s, so whether it happened is not known yet: %v", e.ID, e.Err)
+}
+
+func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+
+// UnknownTypeError says that the log holds an event type that this version of
+// Annal cannot read.
+type UnknownTypeError struct {
+	Position int64
+	Type     string
+}
+
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("event %d has the type %q, which this version does not know", e.Position, e.Type)
+}

@@ -1,0 +1,118 @@
+package eventstore
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// follower knows how far the log has come, from this node's own appends, from
+// notifications of the others and, without fail, from asking again and again.
+// Hints only save time: losing all of them costs a poll interval.
+type follower struct {
+	pool    *pgxpool.Pool
+	options Options
+
+	mu    sync.Mutex
+	head  int64
+	moved chan struct{} // closed and replaced whenever head rises
+}
+
+func newFollower(pool *pgxpool.Pool, options Options) *follower {
+	return &follower{pool: pool, options: options, moved: make(chan struct{})}
+}
+
+// saw takes note that the log is at least at head.
+func (f *follower) saw(head int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if head > f.head {
+		f.head = head
+		close(f.moved)
+		f.moved = make(chan struct{})
+	}
+}
+
+func (f *follower) known() (head int64, moved <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.head, f.moved
+}
+
+// run listens and polls on one connection until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := f.listen(ctx); err != nil && ctx.Err() == nil {
+			f.options.Log.Warn("lost the connection that watches the log, connecting again", "error", err)
+			pause(ctx, reconnectPause)
+		}
+	}
+}
+
+func (f *follower) listen(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, f.pool.Config().ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	if connected := f.pool.Config().AfterConnect; connected != nil {
+		if err := connected(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if _, err := conn.Exec(ctx, `listen annal_log`); err != nil {
+		return err
+	}
+	for {
+		var head int64
+		if err := conn.QueryRow(ctx, headQuery).Scan(&head); err != nil {
+			return err
+		}
+		f.saw(head)
+		if err := f.awaitHints(ctx, conn); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitHints takes notifications until it is time to ask.
+func (f *follower) awaitHints(ctx context.Context, conn *pgx.Conn) error {
+	waiting, cancel := context.WithTimeout(ctx, f.options.Poll)
+	defer cancel()
+	for {
+		hint, err := conn.WaitForNotification(waiting)
+		if err != nil {
+			if waiting.Err() != nil && ctx.Err() == nil {
+				return nil
+			}
+			return err
+		}
+		if head, err := strconv.ParseInt(hint.Payload, 10, 64); err == nil {
+			f.saw(head)
+		}
+	}
+}
+
+// Await returns once the log reaches beyond a position, with the newest known
+// position, or when ctx ends.
+func (l *Log) Await(ctx context.Context, after int64) (head int64, err error) {
+	for {
+		head, moved := l.follower.known()
+		if head > after {
+			return head, nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return head, ctx.Err()
+		}
+	}
+}
