@@ -1,0 +1,3 @@
+// Package gitfstest makes repositories for tests: with real git, in folders that
+// the test removes, from commands and times that never differ.
+package gitfstest

@@ -1,0 +1,100 @@
+package pack
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/binary"
+	"hash"
+	"io"
+	"slices"
+
+	"github.com/annal-git/annal/domain/git"
+)
+
+// IndexEntry is what an index holds about one object.
+type IndexEntry struct {
+	ID     git.ObjectID
+	CRC    uint32 // IEEE CRC-32 of the entry's header and stream
+	Offset int64
+}
+
+// WriteIndex writes an .idx file, byte for byte as git index-pack would. The
+// entries must be sorted by id and have none twice.
+func WriteIndex(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
+	out := newChecksummed(w)
+	out.Write(indexSignature)
+	i := 0
+	for first := range 256 {
+		for i < len(entries) && int(entries[i].ID[0]) == first {
+			i++
+		}
+		out.uint32(uint32(i))
+	}
+	for i := range entries {
+		out.Write(entries[i].ID[:])
+	}
+	for i := range entries {
+		out.uint32(entries[i].CRC)
+	}
+	large := []int64(nil)
+	for i := range entries {
+		offset := entries[i].Offset
+		if offset < largeOffsetBit {
+			out.uint32(uint32(offset))
+			continue
+		}
+		out.uint32(largeOffsetBit | uint32(len(large)))
+		large = append(large, offset)
+	}
+	for _, offset := range large {
+		out.Write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
+	}
+	out.Write(pack[:])
+	return out.close()
+}
+
+// WriteReverse writes a .rev file for the same entries, byte for byte as git
+// index-pack --rev-index would.
+func WriteReverse(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
+	positions := make([]uint32, len(entries))
+	for i := range positions {
+		positions[i] = uint32(i)
+	}
+	slices.SortFunc(positions, func(a, b uint32) int {
+		if entries[a].Offset < entries[b].Offset {
+			return -1
+		}
+		return 1
+	})
+	out := newChecksummed(w)
+	out.Write(reverseSignature)
+	for _, p := range positions {
+		out.uint32(p)
+	}
+	out.Write(pack[:])
+	return out.close()
+}
+
+// checksummed writes through a SHA-1 and keeps the first error for the end.
+type checksummed struct {
+	*bufio.Writer
+	sum hash.Hash
+	to  io.Writer
+}
+
+func newChecksummed(w io.Writer) *checksummed {
+	sum := sha1.New()
+	return &checksummed{Writer: bufio.NewWriterSize(io.MultiWriter(sum, w), 64<<10), sum: sum, to: w}
+}
+
+func (c *checksummed) uint32(v uint32) {
+	c.Write(binary.BigEndian.AppendUint32(c.AvailableBuffer(), v))
+}
+
+func (c *checksummed) close() error {
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_, err := c.to.Write(c.sum.Sum(nil))
+	return err
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/object"
+	"github.com/annal-git/annal/gitfs/pack"
+)
+
+// Reader reads objects.
+type Reader interface {
+	// Has reports whether the object is there.
+	Has(id git.ObjectID) bool
+	// Header returns an object's type and its size in bytes, without reading
+	// its content. Errors: ErrNotFound and those of Read.
+	Header(ctx context.Context, id git.ObjectID) (object.Type, int64, error)
+	// Read returns an object's content, which must not be changed. Errors:
+	// ErrNotFound, *TooLargeError, *UnavailableError, *CorruptPackError.
+	Read(ctx context.Context, id git.ObjectID) (object.Type, []byte, error)
+}
+
+// Objects is an immutable set of packs, pinned so that they stay open. It may be
+// used by many at the same time, until Release.
+type Objects struct {
+	store    *Store
+	packs    []*Pack
+	lastHit  atomic.Int64 // index of the pack where Find was lucky last
+	released atomic.Bool
+}
+
+var _ Reader = (*Objects)(nil)
+
+// Release lets go of the packs. A second call does nothing.
+func (o *Objects) Release() {
+	if o.released.Swap(true) {
+		return
+	}
+	for _, p := range o.packs {
+		if p != nil {
+			o.store.unpin(p)
+		}
+	}
+}
+
+// Packs returns the packs, in the order in which they were given.
+func (o *Objects) Packs() []*Pack { return o.packs }
+
+// Count is the sum of the objects of all packs. An object that is in two packs
+// counts twice.
+func (o *Objects) Count() int {
+	n := 0
+	for _, p := range o.packs {
+		n += p.index.Len()
+	}
+	return n
+}
+
+// Find returns a pack that holds the object, and the object's position in its
+// index.
+func (o *Objects) Find(id git.ObjectID) (p *Pack, pos int, ok bool) {
+	last := int(o.lastHit.Load())
+	if last < len(o.packs) {
+		if pos, ok := o.packs[last].index.Find(id); ok {
+			return o.packs[last], pos, true
+		}
+	}
+	for i, p := range o.packs {
+		if i == last {
+			continue
+		}
+		if pos, ok := p.index.Find(id); ok {
+			o.lastHit.Store(int64(i))
+			return p, pos, true
+		}
+	}
+	return nil, 0, false
+}
+
+// Has reports whether the object is in one of the packs.
+func (o *Objects) Has(id git.ObjectID) bool {
+	_, _, ok := o.Find(id)
+	return ok
+}
+
+// WithPrefix returns up to limit different objects whose ids begin with the first
+// digits hexadecimal digits of prefix.
+func (o *Objects) WithPrefix(prefix git.ObjectID, digits, limit int) []git.ObjectID {
+	var found []git.ObjectID
+	seen := map[git.ObjectID]bool{}
+	for _, p := range o.packs {
+		from, to := p.index.WithPrefix(prefix, 4*digits)
+		for pos := from; pos < to && len(found) < limit; pos++ {
+			if id := p.index.ID(pos); !seen[id] {
+				seen[id] = true
+				found = append(found, id)
+			}
+		}
+	}
+	return found
+}
+
+// Header returns an object's type and size in bytes. See Reader.
+func (o *Objects) Header(ctx context.Context, id git.ObjectID) (object.Type, int64, error) {
+	p, pos, ok := o.Find(id)
+	if !ok {
+		return 0, 0, ErrNotFound
+	}
+	return p.header(ctx, p.index.Offset(pos))
+}
+
+// Read returns an object's content. See Reader.
+func (o *Objects) Read(ctx context.Context, id git.ObjectID) (object.Type, []byte, error) {
+	p, pos, ok := o.Find(id)
+	if !ok {
+		return 0, nil, ErrNotFound
+	}
+	t, data, err := p.read(ctx, p.index.Offset(pos), o.store.config.Limits.MemoryObject)
+	var size *pack.SizeError
+	if errors.As(err, &size) {
+		err = &TooLargeError{ID: id, Size: size.Size}
+	}
+	return t, data, err
+}
+
+// Open streams an object's content: what fits into memory from there, what is
+// stored whole from the pack. ctx must live for as long as the stream. Errors are
+// those of Read.
+func (o *Objects) Open(ctx context.Context, id git.ObjectID) (object.Type, int64, io.ReadCloser, error) {
+	p, pos, ok := o.Find(id)
+	if !ok {
+		return 0, 0, nil, ErrNotFound
+	}
+	e, err := p.Entry(ctx, pos)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	if !e.Kind.IsDelta() && e.Size > streamFrom {
+		r, err := pack.NewStream(p.reader(ctx, e.DataOffset, e.End), e.Size)
+		return e.Kind.Type(), e.Size, r, err
+	}
+	t, data, err := o.Read(ctx, id)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	return t, int64(len(data)), io.NopCloser(bytes.NewReader(data)), nil
+}
+
+// streamFrom is the size in bytes from which an object stored whole is streamed.
+const streamFrom = 1 << 20

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annal-git/annal/domain/git"
+)
+
+// Store is the objects of all repositories, as one process sees them. Its methods
+// may be called at the same time.
+type Store struct {
+	config Config
+	files  Files
+	blocks *blockCache
+	bases  *baseCache
+	reads  chan struct{} // holds a token for each read of the shared home under way
+
+	mu      sync.Mutex
+	packs   map[packKey]*Pack
+	idle    *list.List // of *Pack that nobody has pinned, longest idle first
+	lastKey uint64
+	closed  bool
+}
+
+// packKey tells packs apart. The storage is part of it, because a pack's id is a
+// SHA-1 that strangers have a say in.
+type packKey struct {
+	storage string
+	id      git.ObjectID
+}
+
+var errClosed = errors.New("store: closed")
+
+// Open opens a store and removes what an earlier process left in the quarantine
+// of this local home.
+func Open(config Config) (*Store, error) {
+	config = config.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	quarantine := filepath.Join(config.LocalHome, localQuarantine)
+	if err := os.RemoveAll(quarantine); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(quarantine, 0o700); err != nil {
+		return nil, err
+	}
+	return &Store{
+		config: config,
+		files:  config.Files,
+		blocks: newBlockCache(config.BlockCacheBytes),
+		bases:  newBaseCache(config.BaseCacheBytes),
+		reads:  make(chan struct{}, config.SharedReads),
+		packs:  map[packKey]*Pack{},
+		idle:   list.New(),
+	}, nil
+}
+
+// Close closes what nobody has pinned. Packs still pinned are closed by the
+// Release of their last user.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.closeIdle(0)
+}
+
+// Objects pins the given packs of a repository, all of which are on the shared
+// home. The caller must call Release. Errors: *UnavailableError, *CorruptPackError.
+func (s *Store) Objects(ctx context.Context, storage string, packs []git.Pack) (*Objects, error) {
+	if err := checkStorage(storage); err != nil {
+		return nil, err
+	}
+	o := &Objects{store: s, packs: make([]*Pack, len(packs))}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, info := range packs {
+		group.Go(func() (err error) {
+			o.packs[i], err = s.pin(ctx, storage, info)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		o.Release()
+		return nil, err
+	}
+	return o, nil
+}
+
+// pin returns an open pack that stays open until unpin.
+func (s *Store) pin(ctx context.Context, storage string, info git.Pack) (*Pack, error) {
+	key := packKey{storage, info.ID}
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, errClosed
+		}
+		p := s.packs[key]
+		first := p == nil
+		if first {
+			s.lastKey++
+			p = newSharedPack(s, s.lastKey, storage, info)
+			s.packs[key] = p
+		}
+		p.pins++
+		if p.idle != nil {
+			s.idle.Remove(p.idle)
+			p.idle = nil
+		}
+		s.mu.Unlock()
+
+		if first {
+			p.openErr = p.open(ctx)
+			close(p.opened)
+		} else {
+			select {
+			case <-p.opened:
+			case <-ctx.Done():
+				s.unpin(p)
+				return nil, context.Cause(ctx)
+			}
+		}
+		if p.openErr == nil {
+			return p, nil
+		}
+		err := p.openErr
+		s.unpin(p)
+		// The one who opened may have been cancelled; that is not our error.
+		if isCancelled(err) && ctx.Err() == nil {
+			continue
+		}
+		return nil, err
+	}
+}
+
+func (s *Store) unpin(p *Pack) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.pins--
+	if p.openErr != nil && s.packs[p.mapKey()] == p {
+		delete(s.packs, p.mapKey()) // the next user tries again
+	}
+	if p.pins > 0 {
+		return
+	}
+	if p.openErr != nil {
+		p.close()
+		return
+	}
+	p.idle = s.idle.PushBack(p)
+	keep := s.config.IdlePacks
+	if s.closed {
+		keep = 0
+	}
+	_ = s.closeIdle(keep) // files that were only read
+}
+
+// closeIdle closes packs that nobody has pinned until at most keep are left. s.mu
+// must be held.
+func (s *Store) closeIdle(keep int) error {
+	var errs []error
+	for s.idle.Len() > keep {
+		p := s.idle.Remove(s.idle.Front()).(*Pack)
+		p.idle = nil
+		delete(s.packs, p.mapKey())
+		errs = append(errs, p.close())
+	}
+	return errors.Join(errs...)
+}
+
+// readShared waits for its turn to use the shared home, so that a slow server
+// does not take all threads of the process.
+func (s *Store) readShared(ctx context.Context, read func() error) error {
+	select {
+	case s.reads <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.reads }()
+	return read()
+}
