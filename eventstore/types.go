@@ -1,8 +1,42 @@
 package eventstore
 
-// Types is the registry of every event type Annal has ever written. Names stay
-// for ever; a changed shape gets a new name.
+import (
+	"github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/domain/project"
+	"github.com/annal-git/annal/domain/repository"
+)
+
+// Types is the registry of every event type Annal has ever written. A name stays
+// for ever and keeps its shape; a changed shape gets a new name. Each has a sample
+// in testdata/events, which is decoded by a test for as long as there are logs.
 func Types() *Registry {
 	r := NewRegistry()
+
+	Register[project.Created](r)
+	Register[project.Updated](r)
+	Register[project.Deleted](r)
+
+	Register[repository.Created](r)
+	Register[repository.Renamed](r)
+	Register[repository.Moved](r)
+	Register[repository.SettingsChanged](r)
+	Register[repository.DefaultBranchChanged](r)
+	Register[repository.Deleted](r)
+	Register[repository.Restored](r)
+	Register[repository.RefsUpdated](r)
+
+	Register[account.Created](r)
+	Register[account.ProfileChanged](r)
+	Register[account.PasswordSet](r)
+	Register[account.Deactivated](r)
+	Register[account.Activated](r)
+	Register[account.TokenCreated](r)
+	Register[account.TokenChanged](r)
+	Register[account.TokenRevoked](r)
+
+	Register[access.Granted](r)
+	Register[access.Revoked](r)
+
 	return r
 }

@@ -1,0 +1,175 @@
+package refs
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/eventstore"
+)
+
+// Arbiter decides pushes: claims whose command is a repository.PushRefs on a
+// repository's stream. The outcome is a []git.RefResult. It implements
+// eventstore.Arbiter.
+type Arbiter struct{}
+
+// Arbitrate implements eventstore.Arbiter. All claims are answered from two reads;
+// each sees the refs as the ones before it leave them.
+func (Arbiter) Arbitrate(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) error {
+	view, err := load(ctx, tx, claims)
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		id, _ := repositoryOf(claim.Stream)
+		push, ok := claim.Command.(repository.PushRefs)
+		if !ok {
+			return fmt.Errorf("no arbiter for a %T", claim.Command)
+		}
+		if !view.exists[id] {
+			claim.Err = domain.NotFound("repository", "The repository no longer exists.")
+			continue
+		}
+		event, results := repository.DecidePush(
+			func(name string) git.ObjectID { return view.refs[refKey{id, name}] },
+			func(name string) iter.Seq[string] { return view.inTheWay(id, name) },
+			push)
+		claim.Outcome = results
+		if event == nil {
+			continue
+		}
+		claim.Events = []domain.Event{*event}
+		for _, u := range event.Updates {
+			view.set(refKey{id, u.Name}, u.New)
+		}
+	}
+	return nil
+}
+
+// view is the part of the refs that the claims of a batch depend on.
+type view struct {
+	exists map[domain.RepositoryID]bool
+	refs   map[refKey]git.ObjectID    // named by a claim, or in the way of one
+	below  map[refKey]map[string]bool // existing refs below a folder that a claim wants as a name
+}
+
+func (v *view) set(key refKey, id git.ObjectID) {
+	v.refs[key] = id
+	for folder := range folders(key.name) {
+		folder := refKey{key.repository, folder}
+		if v.below[folder] == nil {
+			v.below[folder] = map[string]bool{}
+		}
+		if id.IsZero() {
+			delete(v.below[folder], key.name)
+		} else {
+			v.below[folder][key.name] = true
+		}
+	}
+}
+
+// inTheWay yields existing refs that are folders of name or lie below it.
+func (v *view) inTheWay(id domain.RepositoryID, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for folder := range folders(name) {
+			if !v.refs[refKey{id, folder}].IsZero() && !yield(folder) {
+				return
+			}
+		}
+		for other := range v.below[refKey{id, name}] {
+			if !yield(other) {
+				return
+			}
+		}
+	}
+}
+
+// load reads, for all claims at once, the refs they name, the refs that are folders
+// of those they create, and the refs below those.
+func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, error) {
+	v := &view{exists: map[domain.RepositoryID]bool{}, refs: map[refKey]git.ObjectID{}, below: map[refKey]map[string]bool{}}
+	var ids []int64
+	wanted, made := map[refKey]bool{}, map[refKey]bool{}
+	for _, claim := range claims {
+		id, _ := repositoryOf(claim.Stream)
+		ids = append(ids, int64(id))
+		push, _ := claim.Command.(repository.PushRefs)
+		for _, u := range push.Updates {
+			wanted[refKey{id, u.Name}] = true
+			if u.IsCreate() {
+				made[refKey{id, u.Name}] = true
+				for folder := range folders(u.Name) {
+					wanted[refKey{id, folder}] = true
+				}
+			}
+		}
+	}
+	flight := &pgx.Batch{}
+	flight.Queue(`select repository from repository_state where repository = any($1) and not deleted`, ids).Query(func(rows pgx.Rows) error {
+		var id domain.RepositoryID
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			v.exists[id] = true
+			return nil
+		})
+		return err
+	})
+	take := func(rows pgx.Rows) error {
+		var key refKey
+		var id []byte
+		_, err := pgx.ForEachRow(rows, []any{&key.repository, &key.name, &id}, func() error {
+			v.set(key, git.ObjectID(id))
+			return nil
+		})
+		return err
+	}
+	repositories, names := columns(wanted)
+	flight.Queue(`
+		select r.repository, r.name, r.id
+		from unnest($1::bigint[], $2::text[]) as w (repository, name)
+		join refs r on r.repository = w.repository and r.name = w.name collate "C"`,
+		repositories, names).Query(take)
+	// "0" follows "/" in byte order: the range is all names below name + "/". One
+	// row is enough to refuse, but those that this very push deletes do not count.
+	repositories, names = columns(made)
+	flight.Queue(`
+		select r.repository, r.name, r.id
+		from unnest($1::bigint[], $2::text[]) as w (repository, name)
+		join refs r on r.repository = w.repository
+			and r.name > (w.name || '/') collate "C" and r.name < (w.name || '0') collate "C"
+			and r.id <> '\x0000000000000000000000000000000000000000'`,
+		repositories, names).Query(take)
+	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
+		return nil, fmt.Errorf("read refs for a push: %w", err)
+	}
+	return v, nil
+}
+
+func columns(keys map[refKey]bool) (repositories []int64, names []string) {
+	for key := range keys {
+		repositories, names = append(repositories, int64(key.repository)), append(names, key.name)
+	}
+	return repositories, names
+}
+
+// folders yields what stands before each slash after the first: for
+// refs/heads/a/b it is refs/heads and refs/heads/a.
+func folders(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for at := len("refs/"); at < len(name); at++ {
+			slash := strings.IndexByte(name[at:], '/')
+			if slash < 0 {
+				return
+			}
+			at += slash
+			if !yield(name[:at]) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package refs
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/tidwall/btree"
+
+	"github.com/annal-git/annal/domain/git"
+)
+
+// Set is an immutable sorted set of refs. A changed set shares what did not
+// change with the one it came from.
+type Set struct {
+	tree  *btree.BTreeG[git.Ref]
+	bytes int64 // roughly, of memory
+}
+
+// refOverhead is what a ref costs in memory beside its name, roughly.
+const refOverhead = 120
+
+func newSet() *Set {
+	byName := func(a, b git.Ref) bool { return a.Name < b.Name }
+	return &Set{tree: btree.NewBTreeGOptions(byName, btree.Options{NoLocks: true})}
+}
+
+// with returns the set after changes; a change with the zero id removes its ref.
+func (s *Set) with(changes []git.Ref) *Set {
+	changed := &Set{tree: s.tree.Copy(), bytes: s.bytes}
+	for _, ref := range changes {
+		if ref.ID.IsZero() {
+			if _, was := changed.tree.Delete(ref); was {
+				changed.bytes -= int64(len(ref.Name)) + refOverhead
+			}
+		} else if _, was := changed.tree.Set(ref); !was {
+			changed.bytes += int64(len(ref.Name)) + refOverhead
+		}
+	}
+	return changed
+}
+
+// Get finds a ref by its full name.
+func (s *Set) Get(name string) (git.Ref, bool) { return s.tree.Get(git.Ref{Name: name}) }
+
+// Len is the number of refs.
+func (s *Set) Len() int { return s.tree.Len() }
+
+// Prefixed yields the refs whose names start with prefix, in byte order.
+func (s *Set) Prefixed(prefix string) iter.Seq[git.Ref] {
+	return func(yield func(git.Ref) bool) {
+		s.tree.Ascend(git.Ref{Name: prefix}, func(ref git.Ref) bool {
+			return strings.HasPrefix(ref.Name, prefix) && yield(ref)
+		})
+	}
+}
