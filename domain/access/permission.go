@@ -62,6 +62,10 @@ func (p Permission) Valid() bool { return ranks[p].rank > 0 }
 // Level is what p is granted on, "" if p is not valid.
 func (p Permission) Level() Level { return ranks[p].level }
 
+// Rank is p's strength among the permissions of its level: 1 is the weakest, 0 is
+// no permission.
+func (p Permission) Rank() int { return ranks[p].rank }
+
 // Implies reports whether whoever holds p may do what needs q, where the project
 // or repository of p is that of q or contains it. Global administrators may do
 // everything below the system's settings; project permissions hold for the

@@ -1,0 +1,290 @@
+package access_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/eventstore/eventstoretest"
+	"github.com/annal-git/annal/projections/access"
+)
+
+func TestMain(m *testing.M) { eventstoretest.Main(m) }
+
+func types() *eventstore.Registry {
+	r := eventstore.NewRegistry()
+	eventstore.Register[account.Created](r)
+	eventstore.Register[account.ProfileChanged](r)
+	eventstore.Register[account.PasswordSet](r)
+	eventstore.Register[account.Activated](r)
+	eventstore.Register[account.Deactivated](r)
+	eventstore.Register[account.TokenCreated](r)
+	eventstore.Register[account.TokenChanged](r)
+	eventstore.Register[account.TokenRevoked](r)
+	eventstore.Register[rights.Granted](r)
+	eventstore.Register[rights.Revoked](r)
+	return r
+}
+
+// world is a log with the projection beside it, and short words to fill it.
+type world struct {
+	t   *testing.T
+	log *eventstore.Log
+	*access.Reader
+}
+
+func newWorld(t *testing.T) world {
+	log, pool := eventstoretest.Log(t, eventstore.Options{Types: types(), Inline: []eventstore.Inline{access.Projection{}}})
+	return world{t: t, log: log, Reader: access.NewReader(pool)}
+}
+
+func (w world) append(stream domain.Stream, events ...domain.Event) error {
+	w.t.Helper()
+	_, err := w.log.Append(w.t.Context(), eventstore.Proposal{Stream: stream, Expect: eventstore.Any, Events: events})
+	return err
+}
+
+func (w world) must(stream domain.Stream, events ...domain.Event) {
+	w.t.Helper()
+	if err := w.append(stream, events...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func user(id domain.UserID, name string) account.Created {
+	return account.Created{ID: id, Type: account.Normal, Profile: account.Profile{
+		Name: name, Slug: account.Slug(name), DisplayName: "User " + name, Email: name + "@example.com",
+	}}
+}
+
+func granted(id domain.UserID, permission rights.Permission, target rights.Target) rights.Granted {
+	return rights.Granted{User: id, Permission: permission, Target: target}
+}
+
+func conflict(t *testing.T, err error, message string) {
+	t.Helper()
+	if c, ok := errors.AsType[*domain.ConflictError](err); !ok || c.Message != message {
+		t.Errorf("got %v, want conflict %q", err, message)
+	}
+}
+
+func missing(t *testing.T, err error) {
+	t.Helper()
+	if _, ok := errors.AsType[*domain.NotFoundError](err); !ok {
+		t.Errorf("got %v, want not found", err)
+	}
+}
+
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	w.must("user/1", user(1, "Jane@x"), account.PasswordSet{ID: 1, Secret: account.Secret{Hash: "h1"}})
+	w.must("user/2", user(2, "bob"))
+
+	want := access.User{ID: 1, Name: "Jane@x", Slug: "jane_x", DisplayName: "User Jane@x", Email: "Jane@x@example.com", Type: account.Normal, Active: true}
+	if u, err := w.UserByName(ctx, "JANE@X"); err != nil || u != want {
+		t.Errorf("by name %+v, %v", u, err)
+	}
+	if u, err := w.UserBySlug(ctx, "JANE_x"); err != nil || u != want {
+		t.Errorf("by slug %+v, %v", u, err)
+	}
+	if u, err := w.User(ctx, 1); err != nil || u != want {
+		t.Errorf("by id %+v, %v", u, err)
+	}
+	login, err := w.LoginByName(ctx, "jane@x")
+	if err != nil || login.PasswordHash != "h1" || login.PasswordVersion != 2 {
+		t.Errorf("login %+v, %v", login, err)
+	}
+	if login, err := w.LoginByName(ctx, "bob"); err != nil || login.PasswordHash != "" {
+		t.Errorf("login without password %+v, %v", login, err)
+	}
+	_, err = w.UserByName(ctx, "nobody")
+	missing(t, err)
+	_, err = w.LoginByName(ctx, "")
+	missing(t, err)
+
+	conflict(t, w.append("user/3", user(3, "BOB")), "This user name is already in use.")
+	conflict(t, w.append("user/3", user(3, "jane+x")), "This user name is already in use.") // same slug
+	conflict(t, w.append("user/2", account.ProfileChanged{ID: 2, Profile: user(2, "Jane@x").Profile}), "This user name is already in use.")
+
+	w.must("user/2", account.ProfileChanged{ID: 2, Profile: user(2, "robert").Profile}, account.Deactivated{ID: 2})
+	if u, err := w.User(ctx, 2); err != nil || u.Name != "robert" || u.Active {
+		t.Errorf("changed %+v, %v", u, err)
+	}
+	w.must("user/2", account.Activated{ID: 2})
+	if u, err := w.User(ctx, 2); err != nil || !u.Active {
+		t.Errorf("activated %+v, %v", u, err)
+	}
+}
+
+func TestErasedUser(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	for id := domain.UserID(1); id <= 2; id++ {
+		w.must(domain.UserStream(id), account.Created{ID: id, Type: account.Normal}, account.PasswordSet{ID: id},
+			account.TokenCreated{User: id, ID: account.TokenID(id), Permissions: rights.OnProject})
+	}
+	u, err := w.User(ctx, 2)
+	if err != nil || u.Name != "-erased-2" || u.DisplayName != "Erased user" {
+		t.Errorf("erased user %+v, %v", u, err)
+	}
+	if tokens, _, err := w.Tokens(ctx, 2, access.Page{Limit: 10}); err != nil || len(tokens) != 0 {
+		t.Errorf("tokens of an erased user %+v, %v", tokens, err)
+	}
+}
+
+func TestAdministrators(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	if has, err := w.HasAdministrator(ctx); has || err != nil {
+		t.Errorf("new installation has an administrator: %v, %v", has, err)
+	}
+	first := user(1, "admin")
+	first.SetUp = true
+	w.must("user/1", first, granted(1, rights.SysAdmin, rights.Target{}))
+	if has, err := w.HasAdministrator(ctx); !has || err != nil {
+		t.Errorf("administrator: %v, %v", has, err)
+	}
+	second := user(2, "eve")
+	second.SetUp = true
+	conflict(t, w.append("user/2", second), "Annal has been set up already.")
+
+	const last = "The last system administrator cannot be removed."
+	conflict(t, w.append("user/1", account.Deactivated{ID: 1}), last)
+	conflict(t, w.append("user/1", rights.Revoked{User: 1, Permission: rights.SysAdmin}), last)
+	conflict(t, w.append("user/1", rights.Granted{User: 1, Permission: rights.Admin, Old: rights.SysAdmin}), last)
+
+	w.must("user/2", user(2, "bob"), granted(2, rights.SysAdmin, rights.Target{}), account.Deactivated{ID: 2})
+	conflict(t, w.append("user/1", account.Deactivated{ID: 1}), last) // an inactive one does not count
+	w.must("user/2", account.Activated{ID: 2})
+	w.must("user/1", account.Deactivated{ID: 1})
+	conflict(t, w.append("user/9", granted(9, rights.Admin, rights.Target{})), "The user does not exist.")
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	w.must("user/1", user(1, "jane"))
+	w.must("user/2", user(2, "bob"))
+	w.must("user/1",
+		account.TokenCreated{
+			User: 1, ID: 7, Permissions: []rights.Permission{rights.ProjectRead, rights.RepoWrite}, Expires: &expires,
+			Details: account.TokenDetails{Name: "ci", Hash: []byte{1}},
+		},
+		account.TokenCreated{User: 1, ID: 8, Permissions: []rights.Permission{rights.RepoRead}, Details: account.TokenDetails{Name: "x", Hash: []byte{2}}})
+	owner, token, err := w.TokenByHash(ctx, []byte{1})
+	if err != nil || owner.Name != "jane" || token.ID != 7 || token.Name != "ci" || token.Expires == nil || !token.Expires.Equal(expires) ||
+		!slices.Equal(token.Permissions, []rights.Permission{rights.ProjectRead, rights.RepoWrite}) {
+		t.Errorf("token %+v of %+v, %v", token, owner, err)
+	}
+	if token.Expired(expires.Add(-time.Second)) || !token.Expired(expires) {
+		t.Error("a token expires at its time and not before")
+	}
+	w.must("user/1", account.TokenChanged{User: 1, ID: 7, Permissions: []rights.Permission{rights.RepoRead}, Details: account.TokenDetails{Name: "cd"}})
+	if token, err := w.Token(ctx, 1, 7); err != nil || token.Name != "cd" || len(token.Permissions) != 1 {
+		t.Errorf("changed %+v, %v", token, err)
+	}
+	_, err = w.Token(ctx, 2, 7)
+	missing(t, err)
+	tokens, more, err := w.Tokens(ctx, 1, access.Page{Limit: 1})
+	if err != nil || !more || len(tokens) != 1 || tokens[0].ID != 7 {
+		t.Errorf("tokens %+v, %v, %v", tokens, more, err)
+	}
+	w.must("user/1", account.TokenRevoked{User: 1, ID: 7})
+	_, _, err = w.TokenByHash(ctx, []byte{1})
+	missing(t, err)
+}
+
+func TestHeldAndLists(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	for id, name := range map[domain.UserID]string{1: "admin", 2: "owner", 3: "reader", 4: "nobody"} {
+		w.must(domain.UserStream(id), user(id, name), granted(id, rights.LicensedUser, rights.Target{}))
+	}
+	w.must("user/1", granted(1, rights.Admin, rights.Target{}))
+	w.must("project/7", granted(2, rights.ProjectWrite, rights.Target{Project: 7}), granted(2, rights.ProjectAdmin, rights.Target{Project: 7}))
+	w.must("repository/7", granted(3, rights.RepoRead, rights.Target{Repository: 7}))
+
+	for _, tt := range []struct {
+		user       domain.UserID
+		project    domain.ProjectID
+		repository domain.RepositoryID
+		need       rights.Permission
+		want       bool
+	}{
+		{1, 7, 7, rights.RepoAdmin, true},
+		{1, 7, 7, rights.SysAdmin, false},
+		{2, 7, 7, rights.RepoAdmin, true},
+		{2, 8, 7, rights.RepoRead, false},
+		{3, 7, 7, rights.RepoRead, true},
+		{3, 7, 7, rights.RepoWrite, false},
+		{3, 7, 8, rights.RepoRead, false},
+		{3, 7, 0, rights.ProjectRead, false},
+		{4, 7, 7, rights.RepoRead, false},
+		{4, 0, 0, rights.LicensedUser, true},
+		{0, 7, 7, rights.RepoRead, false},
+	} {
+		held, err := w.Held(ctx, tt.user, tt.project, tt.repository)
+		if got := held.Allow(tt.need); err != nil || got != tt.want {
+			t.Errorf("user %d, %s on %d/%d: %v, %v", tt.user, tt.need, tt.project, tt.repository, got, err)
+		}
+	}
+
+	names := func(f access.UserFilter) []string {
+		t.Helper()
+		list, _, err := w.Users(ctx, f, access.Page{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, u := range list {
+			names = append(names, u.Name)
+		}
+		return names
+	}
+	require := func(q ...access.Requirement) access.UserFilter { return access.UserFilter{Requirements: q} }
+	for name, tt := range map[string]struct {
+		filter access.UserFilter
+		want   []string
+	}{
+		"all":                {access.UserFilter{}, []string{"admin", "nobody", "owner", "reader"}},
+		"by name":            {access.UserFilter{Text: "READ"}, []string{"reader"}},
+		"by display name":    {access.UserFilter{Text: "user o"}, []string{"owner"}},
+		"by e-mail":          {access.UserFilter{Text: "y@example"}, []string{"nobody"}},
+		"wildcards":          {access.UserFilter{Text: "%"}, nil},
+		"global":             {require(access.Requirement{Permission: rights.Admin}), []string{"admin"}},
+		"on a project":       {require(access.Requirement{Permission: rights.ProjectRead, Project: 7}), []string{"admin", "owner"}},
+		"on a repository":    {require(access.Requirement{Permission: rights.RepoRead, Project: 7, Repository: 7}), []string{"admin", "owner", "reader"}},
+		"two at once":        {require(access.Requirement{Permission: rights.RepoRead, Project: 7, Repository: 7}, access.Requirement{Permission: rights.ProjectAdmin, Project: 7}), []string{"admin", "owner"}},
+		"readable by anyone": {require(access.Requirement{Permission: rights.RepoRead, Project: 9, Repository: 9, Readable: true}), []string{"admin", "nobody", "owner", "reader"}},
+		"not writable":       {require(access.Requirement{Permission: rights.RepoWrite, Project: 9, Repository: 9, Readable: true}), []string{"admin"}},
+	} {
+		if got := names(tt.filter); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+
+	grants, more, err := w.Grants(ctx, rights.Target{}, "", access.Page{Limit: 2})
+	if err != nil || !more || len(grants) != 2 || grants[0].User.Name != "admin" || grants[0].Permission != rights.Admin {
+		t.Errorf("grants %+v, %v, %v", grants, more, err)
+	}
+	grants, _, err = w.Grants(ctx, rights.Target{Project: 7}, "own", access.Page{Limit: 2})
+	if err != nil || len(grants) != 1 || grants[0].Permission != rights.ProjectAdmin {
+		t.Errorf("grants %+v, %v", grants, err)
+	}
+	w.must("repository/7", rights.Revoked{User: 3, Permission: rights.RepoRead, Target: rights.Target{Repository: 7}})
+	w.must("project/7", rights.Revoked{User: 2, Permission: rights.ProjectAdmin, Target: rights.Target{Project: 7}})
+	w.must("user/1", account.Deactivated{ID: 1})
+	for id := domain.UserID(1); id <= 3; id++ {
+		held, err := w.Held(ctx, id, 7, 7)
+		if err != nil || held.Allow(rights.RepoRead) {
+			t.Errorf("user %d still holds %q, %v", id, held, err)
+		}
+	}
+}

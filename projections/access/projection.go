@@ -1,0 +1,160 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
+)
+
+// Projection keeps the tables of users, tokens and grants. It implements
+// eventstore.Inline.
+type Projection struct{}
+
+// Name implements eventstore.Inline.
+func (Projection) Name() string { return "access" }
+
+// Tables implements eventstore.Inline.
+func (Projection) Tables() []string { return []string{"users", "tokens", "grants"} }
+
+// Apply implements eventstore.Inline. A name that is taken, a second set-up and the
+// loss of the last system administrator are *domain.ConflictError.
+func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
+	for _, recorded := range events {
+		if err := apply(ctx, tx, recorded); err != nil {
+			return refusal(err, recorded)
+		}
+	}
+	return nil
+}
+
+func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
+	switch e := recorded.Event.(type) {
+	case account.Created:
+		p := named(e.ID, e.Profile)
+		return exec(ctx, tx, `insert into users (id, name, slug, display_name, email, type, set_up) values ($1, $2, $3, $4, $5, $6, $7)`,
+			e.ID, p.Name, p.Slug, p.DisplayName, p.Email, string(e.Type), e.SetUp)
+	case account.ProfileChanged:
+		p := named(e.ID, e.Profile)
+		return exec(ctx, tx, `update users set name = $2, slug = $3, display_name = $4, email = $5 where id = $1`,
+			e.ID, p.Name, p.Slug, p.DisplayName, p.Email)
+	case account.PasswordSet:
+		return exec(ctx, tx, `update users set password_hash = nullif($2, ''), password_version = $3 where id = $1`,
+			e.ID, e.Secret.Hash, recorded.Position)
+	case account.Activated:
+		return exec(ctx, tx, `update users set active = true where id = $1`, e.ID)
+	case account.Deactivated:
+		var administrator bool
+		err := tx.QueryRow(ctx, `
+			update users set active = false where id = $1
+			returning exists (select from grants where user_id = $1 and level = 'global' and permission = 'SYS_ADMIN')`,
+			e.ID).Scan(&administrator)
+		if err != nil || !administrator {
+			return err
+		}
+		return keepAdministrator(ctx, tx)
+	case account.TokenCreated:
+		if len(e.Details.Hash) == 0 {
+			return nil // erased: the token opens nothing any more
+		}
+		return exec(ctx, tx, `insert into tokens (id, user_id, name, hash, permissions, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+			int64(e.ID), e.User, e.Details.Name, e.Details.Hash, texts(e.Permissions), recorded.At, e.Expires)
+	case account.TokenChanged:
+		return exec(ctx, tx, `update tokens set name = coalesce(nullif($2, ''), name), permissions = $3 where id = $1`,
+			int64(e.ID), e.Details.Name, texts(e.Permissions))
+	case account.TokenRevoked:
+		return exec(ctx, tx, `delete from tokens where id = $1`, int64(e.ID))
+	case access.Granted:
+		level, target := address(e.Target)
+		err := exec(ctx, tx, `
+			insert into grants (user_id, level, target, permission, rank) values ($1, $2, $3, $4, $5)
+			on conflict (user_id, level, target) do update set permission = excluded.permission, rank = excluded.rank`,
+			e.User, level, target, string(e.Permission), e.Permission.Rank())
+		if err != nil || e.Old != access.SysAdmin {
+			return err
+		}
+		return keepAdministrator(ctx, tx)
+	case access.Revoked:
+		level, target := address(e.Target)
+		err := exec(ctx, tx, `delete from grants where user_id = $1 and level = $2 and target = $3`, e.User, level, target)
+		if err != nil || e.Permission != access.SysAdmin {
+			return err
+		}
+		return keepAdministrator(ctx, tx)
+	}
+	return nil
+}
+
+// keepAdministrator refuses what has left the installation without an active system
+// administrator. It is asked when one goes.
+func keepAdministrator(ctx context.Context, tx pgx.Tx) error {
+	var one bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from grants g join users u on u.id = g.user_id
+			where g.level = 'global' and g.permission = 'SYS_ADMIN' and u.active)`).Scan(&one)
+	if err == nil && !one {
+		return domain.Conflict("", "The last system administrator cannot be removed.")
+	}
+	return err
+}
+
+func exec(ctx context.Context, tx pgx.Tx, sql string, args ...any) error {
+	_, err := tx.Exec(ctx, sql, args...)
+	return err
+}
+
+func address(t access.Target) (level string, target int64) {
+	switch t.Level() {
+	case access.Repository:
+		return string(access.Repository), int64(t.Repository)
+	case access.Project:
+		return string(access.Project), int64(t.Project)
+	default:
+		return string(access.Global), 0
+	}
+}
+
+func texts(permissions []access.Permission) []string {
+	list := make([]string, len(permissions))
+	for i, p := range permissions {
+		list[i] = string(p)
+	}
+	return list
+}
+
+// named gives a user whose profile was erased a name that nobody can have chosen:
+// names do not start with a dash.
+func named(id domain.UserID, p account.Profile) account.Profile {
+	if p.Name == "" {
+		name := fmt.Sprintf("-erased-%d", id)
+		return account.Profile{Name: name, Slug: name, DisplayName: "Erased user"}
+	}
+	return p
+}
+
+// refusal turns a broken constraint into the answer for the user.
+func refusal(err error, recorded domain.Recorded) error {
+	var conflict *domain.ConflictError
+	if errors.As(err, &conflict) {
+		return conflict
+	}
+	var broken *pgconn.PgError
+	if errors.As(err, &broken) {
+		switch {
+		case broken.ConstraintName == "users_name", broken.ConstraintName == "users_slug":
+			return domain.Conflict("name", "This user name is already in use.")
+		case broken.ConstraintName == "users_set_up":
+			return domain.Conflict("", "Annal has been set up already.")
+		case strings.HasSuffix(broken.ConstraintName, "_user_id_fkey"):
+			return domain.Conflict("name", "The user does not exist.")
+		}
+	}
+	return fmt.Errorf("access: event %d: %w", recorded.Position, err)
+}
