@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/annal-git/annal/domain"
 )
@@ -170,4 +171,10 @@ func encode(types *Registry, events []domain.Event, meta domain.Metadata) ([]ent
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// LockAppends holds all appends of all nodes until tx ends.
+func LockAppends(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, int64(appendLock))
+	return err
 }

@@ -122,7 +122,7 @@ func (c *committer) attempt(ctx context.Context, requests []*request, gather boo
 	defer func() { _ = tx.Rollback(ctx) }() // does nothing after a commit
 	// The lock is a statement of its own: whatever is read next has a snapshot
 	// taken after the lock was granted.
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, int64(appendLock)); err != nil {
+	if err := LockAppends(ctx, tx); err != nil {
 		return b, err
 	}
 	if gather {

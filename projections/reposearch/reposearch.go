@@ -1,0 +1,69 @@
+// Package reposearch finds repositories by a part of their name. It follows the log
+// asynchronously.
+package reposearch
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/repository"
+)
+
+// Projection keeps the names. It implements projections.Projection.
+type Projection struct{}
+
+// Name implements projections.Projection.
+func (Projection) Name() string { return "reposearch" }
+
+// Tables implements projections.Projection.
+func (Projection) Tables() []string { return []string{"repository_names"} }
+
+// Apply implements projections.Projection.
+func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
+	flight := &pgx.Batch{}
+	for _, e := range events {
+		switch event := e.Event.(type) {
+		case repository.Created:
+			flight.Queue(`insert into repository_names (repository, project, name, slug) values ($1, $2, $3, $4)`,
+				event.ID, event.Project, event.Name, event.Slug)
+		case repository.Renamed:
+			flight.Queue(`update repository_names set name = $2, slug = $3 where repository = $1`, event.ID, event.Name, event.Slug)
+		case repository.Moved:
+			flight.Queue(`update repository_names set project = $2 where repository = $1`, event.ID, event.Project)
+		case repository.Deleted:
+			flight.Queue(`update repository_names set deleted = true where repository = $1`, event.ID)
+		case repository.Restored:
+			flight.Queue(`update repository_names set deleted = false, project = $2, name = $3, slug = $4 where repository = $1`,
+				event.ID, event.Project, event.Name, event.Slug)
+		}
+	}
+	if flight.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, flight).Close()
+}
+
+// Queries searches the names.
+type Queries struct{ pool *pgxpool.Pool }
+
+// NewQueries makes Queries on a database.
+func NewQueries(pool *pgxpool.Pool) *Queries { return &Queries{pool: pool} }
+
+// ByName lists up to limit repositories whose name or slug contains text, whatever
+// its case, the closest names first. What the caller may see is not its concern.
+func (q *Queries) ByName(ctx context.Context, text string, limit int) ([]domain.RepositoryID, error) {
+	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(text)) + "%"
+	rows, err := q.pool.Query(ctx, `
+		select repository from repository_names
+		where not deleted and (lower(name) like $1 or slug like $1)
+		order by similarity(lower(name), lower($2)) desc, lower(name), repository limit $3`,
+		pattern, text, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[domain.RepositoryID])
+}
