@@ -46,6 +46,7 @@ type Server struct {
 	account *account
 	bin     string
 	socket  string        // folder of the unix socket
+	users   *os.File      // locked, shared, by every process that uses the server
 	exited  chan struct{} // closed when a server that this process started has ended; nil if found running
 }
 
@@ -79,11 +80,22 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if err := s.prepareFolders(); err != nil {
 		return nil, err
 	}
+	starting, err := s.exclusive()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = starting.Close() }()
+	if major, err = s.dataMajor(); err != nil {
+		return nil, err
+	}
 	if major == 0 {
 		config.Log.Info("making the embedded database", "dir", s.data())
 		if err := s.initialize(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if s.users, err = lock(filepath.Join(config.Dir, "users.lock"), syscall.LOCK_SH); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -120,9 +132,19 @@ func (s *Server) CreateDatabase(ctx context.Context, name, template string) erro
 	return err
 }
 
-// Stop shuts the server down: open transactions are rolled back, the data is
-// left clean. It waits until the server has ended.
+// Stop ends this process's use of the server. Whoever is the last to use it shuts it
+// down: open transactions are rolled back, the data is left clean, and Stop waits
+// until the server has ended.
 func (s *Server) Stop(ctx context.Context) error {
+	stopping, err := s.exclusive()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stopping.Close() }()
+	defer func() { _ = s.users.Close() }()
+	if err := syscall.Flock(int(s.users.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil // somebody else still uses it
+	}
 	pid := s.runningPID()
 	if pid == 0 {
 		return nil
@@ -142,6 +164,31 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 	}
 	return poll(ctx, func() bool { return s.runningPID() == 0 })
+}
+
+// exclusive keeps other processes from starting or stopping the server until the
+// file is closed.
+func (s *Server) exclusive() (*os.File, error) {
+	return lock(filepath.Join(s.config.Dir, "start.lock"), syscall.LOCK_EX)
+}
+
+// lock opens a lock file and waits for the lock. Closing the file, or the end of the
+// process however it comes, gives it back.
+func lock(path string, how int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = syscall.Flock(int(file.Fd()), how); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", filepath.Base(path), err)
+	}
+	return file, nil
 }
 
 func (s *Server) data() string { return filepath.Join(s.config.Dir, "data") }
