@@ -3,6 +3,7 @@ package eventstore
 import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 )
@@ -12,6 +13,8 @@ import (
 // in testdata/events, which is decoded by a test for as long as there are logs.
 func Types() *Registry {
 	r := NewRegistry()
+
+	Register[cluster.Created](r)
 
 	Register[project.Created](r)
 	Register[project.Updated](r)

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/eventstore/localpostgres"
+)
+
+// databaseName is that of the embedded database.
+const databaseName = "annal"
+
+// database is the configured PostgreSQL or the embedded one.
+type database struct {
+	url      string
+	embedded *localpostgres.Server // nil if configured
+}
+
+// openDatabase finds the database, starting the embedded one if it does not run.
+func openDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database, error) {
+	if s.DatabaseURL != "" {
+		return &database{url: s.DatabaseURL}, nil
+	}
+	server, err := localpostgres.Start(ctx, localpostgres.Config{Dir: filepath.Join(s.Home, "postgres"), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	db := &database{url: server.URL(databaseName), embedded: server}
+	if err := server.CreateDatabase(ctx, databaseName, "template1"); err != nil {
+		db.close(log)
+		return nil, fmt.Errorf("make the embedded database: %w", err)
+	}
+	return db, nil
+}
+
+func (d *database) close(log *slog.Logger) {
+	if d.embedded == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := d.embedded.Stop(ctx); err != nil {
+		log.Error("could not stop the embedded database", "error", err)
+	}
+}
+
+// withPool opens the database for a command that only reads or repairs.
+func withPool(ctx context.Context, c console, s *settings, use func(*pgxpool.Pool) error) error {
+	log := s.logger(c.err)
+	db, err := openDatabase(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	defer db.close(log)
+	pool, err := eventstore.Connect(ctx, db.url)
+	if err != nil {
+		return fmt.Errorf("%w (has it been migrated? 'annal migrate up')", err)
+	}
+	defer pool.Close()
+	return use(pool)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annal-git/annal/eventstore"
+)
+
+type eventsCommand struct {
+	Tail eventsTailCommand `cmd:"" help:"Print the newest events, and with --follow those to come."`
+	Show eventsShowCommand `cmd:"" help:"Print one event whole."`
+}
+
+type eventsTailCommand struct {
+	Number int   `short:"n" help:"How many of the newest events to print first." default:"10"`
+	After  int64 `help:"Print from behind this position instead." default:"-1" placeholder:"POSITION"`
+	Follow bool  `short:"f" help:"Go on with new events until interrupted."`
+	JSON   bool  `name:"json" help:"Print each event as a line of JSON."`
+}
+
+func (e eventsTailCommand) Run(ctx context.Context, c console, s *settings) error {
+	return withLog(ctx, c, s, func(log *eventstore.Log, _ *pgxpool.Pool) error {
+		head, err := log.Head(ctx)
+		if err != nil {
+			return err
+		}
+		after := max(head-int64(e.Number), 0)
+		if e.After >= 0 {
+			after = e.After
+		}
+		for {
+			events, err := log.ReadStored(ctx, after, 1000)
+			if err != nil {
+				return err
+			}
+			for _, event := range events {
+				if err := printEvent(c.out, event, e.JSON); err != nil {
+					return err
+				}
+				after = event.Position
+			}
+			switch {
+			case len(events) == 1000:
+			case !e.Follow:
+				return nil
+			default:
+				if _, err := log.Await(ctx, after); err != nil {
+					return err
+				}
+			}
+		}
+	})
+}
+
+type eventsShowCommand struct {
+	Position int64 `arg:"" help:"Position of the event in the log."`
+}
+
+func (e eventsShowCommand) Run(ctx context.Context, c console, s *settings) error {
+	return withLog(ctx, c, s, func(log *eventstore.Log, _ *pgxpool.Pool) error {
+		event, ok, err := log.ReadEvent(ctx, e.Position)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			head, err := log.Head(ctx)
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf("there is no event %d: the log goes from 1 to %d", e.Position, head)
+		}
+		encoder := json.NewEncoder(c.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(jsonOf(event))
+	})
+}
+
+// withLog opens the log for reading.
+func withLog(ctx context.Context, c console, s *settings, use func(*eventstore.Log, *pgxpool.Pool) error) error {
+	return withPool(ctx, c, s, func(pool *pgxpool.Pool) error {
+		log, err := eventstore.Open(ctx, pool, eventstore.Options{Types: eventstore.Types(), Log: s.logger(c.err)})
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		return use(log, pool)
+	})
+}
+
+// eventJSON is an event as commands print it.
+type eventJSON struct {
+	Position int64           `json:"position"`
+	At       time.Time       `json:"at"`
+	Stream   string          `json:"stream"`
+	Version  int64           `json:"version"`
+	Type     string          `json:"type"`
+	ID       string          `json:"id"`
+	Body     json.RawMessage `json:"body"`
+	Meta     json.RawMessage `json:"meta"`
+}
+
+func jsonOf(e eventstore.Stored) eventJSON {
+	return eventJSON{e.Position, e.At, string(e.Stream), e.Version, e.Type, e.ID, e.Body, e.Meta}
+}
+
+// lineWidth is how much of a body a line shows, in bytes.
+const lineWidth = 200
+
+func printEvent(w io.Writer, e eventstore.Stored, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(jsonOf(e))
+	}
+	body := string(e.Body)
+	if len(body) > lineWidth {
+		body = body[:lineWidth] + "..."
+	}
+	_, err := fmt.Fprintf(w, "%d  %s  %s  %s  %s\n", e.Position, e.At.Format("2006-01-02T15:04:05.000Z"), e.Stream, e.Type, body)
+	return err
+}

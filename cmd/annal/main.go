@@ -1,0 +1,91 @@
+// Command annal is the one program of Annal: a node of the Git platform, and the
+// tools of its operators and auditors.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "annal:", err)
+		os.Exit(1)
+	}
+}
+
+// commandLine is every verb with its flags. The settings stand at the top, so that
+// each verb knows where the homes and the database are.
+type commandLine struct {
+	Settings settings `embed:""`
+
+	Serve       serveCommand       `cmd:"" help:"Run a node. Without any configuration it keeps everything, its database included, in one folder."`
+	Config      configCommand      `cmd:"" help:"Print the settings in effect, secrets hidden."`
+	Events      eventsCommand      `cmd:"" help:"Read the log of events."`
+	Projections projectionsCommand `cmd:"" help:"List, rebuild and verify what is derived from the log."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// console is where a command talks to the person who called it.
+type console struct {
+	out io.Writer // results
+	err io.Writer // progress and logs
+}
+
+const description = `Annal is a Git platform: identical nodes, every change an event.
+
+Examples:
+  annal serve                                start a node on port 7990
+  annal serve --http-addr :8080              ... on another port
+  annal events tail --follow                 watch what happens
+  annal projections verify refs              prove that the refs equal the log
+
+Every setting can be a flag, an environment variable or a line of the file given
+with --config, in this order of strength.`
+
+// run is the program without the process around it: tests call it whole. It returns
+// when the command is done, or soon after ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var line commandLine
+	exited := false
+	parser, err := kong.New(&line,
+		kong.Name("annal"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { exited = true }),
+		kong.UsageOnMissing(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.Resolvers(fileResolver(args)),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(console{out: stdout, err: stderr}),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return nil // --help has been printed
+	}
+	if err != nil {
+		return err
+	}
+	if err := line.Settings.complete(); err != nil {
+		return err
+	}
+	err = parsed.Run(&line.Settings)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // stopped because it was told to
+	}
+	return err
+}
