@@ -15,14 +15,24 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the process
+		received := <-signals
+		signal.Stop(signals) // a second one ends the process at once
+		cancel(stopSignal{received})
+	}()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "annal:", err)
 		os.Exit(1)
 	}
 }
+
+// stopSignal is why the program was told to stop.
+type stopSignal struct{ os.Signal }
+
+func (s stopSignal) Error() string { return "received signal " + s.String() }
 
 // commandLine is every verb with its flags. The settings stand at the top, so that
 // each verb knows where the homes and the database are.
@@ -64,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		kong.Description(description),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { exited = true }),
-		kong.UsageOnMissing(),
+		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.Resolvers(fileResolver(args)),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/annal-git/annal/api/status"
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/projections"
+	"github.com/annal-git/annal/projections/refs"
+	"github.com/annal-git/annal/workers"
+	"github.com/annal-git/annal/workers/projector"
+)
+
+// Bounds of the HTTP server. Bodies have bounds of their own, by what they are for.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10        // bytes
+	drainTimeout  = 5 * time.Minute // for requests under way when the node stops
+	watchInterval = 2 * time.Second
+)
+
+type serveCommand struct{}
+
+// Run is a node from start to stop. What is started first stops last.
+func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
+	log := s.logger(c.err)
+	home, err := lockHome(s.Home)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = home.Close() }()
+
+	state := status.New()
+	front, err := listen(s, log, state)
+	if err != nil {
+		return err
+	}
+	defer front.close()
+
+	db, err := openDatabase(ctx, s, log)
+	if err != nil {
+		return err
+	}
+	defer db.close(log)
+	if _, err := eventstore.Migrate(ctx, db.url); err != nil {
+		return err
+	}
+	pool, err := eventstore.Connect(ctx, db.url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	events, err := eventstore.Open(ctx, pool, eventstore.Options{
+		Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Arbiter: refs.Arbiter{}, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	if err := identify(ctx, events, s); err != nil {
+		return err
+	}
+
+	group := workers.NewGroup(log)
+	defer group.Stop()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := startWorkers(ctx, group, events, pool, state, metrics, log); err != nil {
+		return err
+	}
+
+	site := echo.New()
+	state.Register(site)
+	front.serve(site)
+	state.Ready()
+	fmt.Fprintf(c.out, "Annal %s is running at %s\n", version, s.BaseURL)
+
+	select {
+	case <-ctx.Done():
+	case err := <-group.Failed():
+		return err
+	case err := <-front.failed:
+		return err
+	}
+	state.Stop()
+	front.drain(s, context.Cause(ctx), log)
+	return nil
+}
+
+func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool,
+	state *status.Node, metrics prometheus.Registerer, log *slog.Logger,
+) error {
+	projector, err := projector.New(projector.Config{
+		Log: events, Checkpoints: projections.NewCheckpoints(pool), Projections: asyncProjections(), Metrics: metrics, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	group.Start(ctx, projector)
+	group.Start(ctx, databaseWatch{state, pool})
+	return nil
+}
+
+// databaseWatch keeps the node's state by whether the database answers.
+type databaseWatch struct {
+	state *status.Node
+	pool  *pgxpool.Pool
+}
+
+func (databaseWatch) Name() string { return "database watch" }
+
+func (w databaseWatch) Run(ctx context.Context) error {
+	w.state.Watch(ctx, "database", watchInterval, w.pool.Ping)
+	return nil
+}
+
+// nodeName is how events name this node.
+func nodeName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "node"
+	}
+	return name
+}
+
+// front is the HTTP side of the node. It listens from the very start, so that
+// balancers and people see a node that is starting.
+type front struct {
+	server  *http.Server
+	handler atomic.Pointer[echo.Echo]
+	failed  chan error
+}
+
+func listen(s *settings, log *slog.Logger, state *status.Node) (*front, error) {
+	listener, err := net.Listen("tcp", s.HTTPAddr)
+	if err != nil {
+		return nil, fmt.Errorf("http-addr: %w", err)
+	}
+	f := &front{failed: make(chan error, 1)}
+	starting := echo.New()
+	state.Register(starting)
+	starting.RouteNotFound("/*", func(c echo.Context) error {
+		c.Response().Header().Set("Retry-After", "5")
+		return c.String(http.StatusServiceUnavailable, "Annal is starting. Try again in a few seconds.\n")
+	})
+	f.handler.Store(starting)
+	f.server = &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.handler.Load().ServeHTTP(w, r) }),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() { // ends when the server is closed
+		if err := f.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			f.failed <- err
+		}
+	}()
+	return f, nil
+}
+
+func (f *front) serve(site *echo.Echo) { f.handler.Store(site) }
+
+// drain goes on serving until balancers have noticed that the node stops, then
+// finishes what is under way. Somebody at a terminal (SIGINT) does not wait for
+// balancers.
+func (f *front) drain(s *settings, cause error, log *slog.Logger) {
+	var received stopSignal
+	if errors.As(cause, &received) && received.Signal == syscall.SIGTERM && s.DrainGrace > 0 {
+		log.Info("stopping: serving on until balancers have noticed", "grace", s.DrainGrace)
+		time.Sleep(s.DrainGrace)
+	}
+	log.Info("stopping: finishing requests under way")
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := f.server.Shutdown(ctx); err != nil {
+		log.Warn("requests were cut off", "error", err)
+	}
+}
+
+func (f *front) close() { _ = f.server.Close() }
+
+// caches is the folder for what a node can make again.
+func (s *settings) caches() string { return filepath.Join(s.Home, "cache") }
