@@ -100,7 +100,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if pid := s.runningPID(); pid != 0 {
-		config.Log.Info("the embedded database is running already", "pid", pid)
+		config.Log.Debug("the embedded database is running already", "pid", pid)
 	} else if err := s.launch(); err != nil {
 		return nil, err
 	}

@@ -78,7 +78,8 @@ func (*Projector) Name() string { return "projector" }
 // Run implements workers.Service: it returns once every projection has finished
 // the page it was at.
 func (p *Projector) Run(ctx context.Context) error {
-	logger := watermill.NewSlogLogger(p.config.Logger)
+	// What the router tells of its own working is of use to its developers only.
+	logger := watermill.NewSlogLoggerWithLevelMapping(p.config.Logger, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 30 * time.Second}, logger)
 	if err != nil {
 		return err
