@@ -23,12 +23,11 @@ type Personal interface {
 	PersonalData() any
 }
 
-// UserID, ProjectID and RepositoryID are the numbers that Bitbucket's REST
-// answers show as "id". They are never reused.
+// Numbers that Bitbucket's REST answers show as "id". They are never reused.
 type (
-	UserID       int64
-	ProjectID    int64
-	RepositoryID int64
+	UserID       int64 // a user
+	ProjectID    int64 // a project
+	RepositoryID int64 // a repository
 )
 
 // Stream names the events of one aggregate, such as "repository/42".

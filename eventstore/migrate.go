@@ -26,7 +26,7 @@ type Migration struct {
 // database, or be allowed to create schemas and roles in it.
 func Migrate(ctx context.Context, url string) ([]Migration, error) {
 	var done []Migration
-	err := withProvider(ctx, url, func(provider *goose.Provider) error {
+	err := withProvider(url, func(provider *goose.Provider) error {
 		results, err := provider.Up(ctx)
 		if err != nil {
 			return fmt.Errorf("migrate the database: %w", err)
@@ -41,7 +41,7 @@ func Migrate(ctx context.Context, url string) ([]Migration, error) {
 
 // MigrateDown undoes every step. It exists for tests of the down steps.
 func MigrateDown(ctx context.Context, url string) error {
-	return withProvider(ctx, url, func(provider *goose.Provider) error {
+	return withProvider(url, func(provider *goose.Provider) error {
 		_, err := provider.DownTo(ctx, 0)
 		return err
 	})
@@ -50,7 +50,7 @@ func MigrateDown(ctx context.Context, url string) error {
 // MigrationStatus lists all steps this version knows.
 func MigrationStatus(ctx context.Context, url string) ([]Migration, error) {
 	var list []Migration
-	err := withProvider(ctx, url, func(provider *goose.Provider) error {
+	err := withProvider(url, func(provider *goose.Provider) error {
 		status, err := provider.Status(ctx)
 		for _, s := range status {
 			list = append(list, Migration{Number: s.Source.Version, Name: s.Source.Path, Applied: s.AppliedAt})
@@ -60,7 +60,7 @@ func MigrationStatus(ctx context.Context, url string) ([]Migration, error) {
 	return list, err
 }
 
-func withProvider(ctx context.Context, url string, use func(*goose.Provider) error) (err error) {
+func withProvider(url string, use func(*goose.Provider) error) (err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return fmt.Errorf("database URL: %w", err)

@@ -11,7 +11,7 @@ import (
 type configCommand struct{}
 
 // Run prints the settings in effect as a configuration file.
-func (configCommand) Run(kctx *kong.Context, c console, s *settings) error {
+func (configCommand) Run(kctx *kong.Context, c console) error {
 	fmt.Fprintln(c.out, "# Settings in effect. Secrets are shown as xxxxx.")
 	for _, flag := range kctx.Model.Flags {
 		if flag.Name == "help" || flag.Name == "config" {

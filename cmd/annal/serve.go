@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -47,7 +46,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	defer func() { _ = home.Close() }()
 
 	state := status.New()
-	front, err := listen(s, log, state)
+	front, err := listen(ctx, s, log, state)
 	if err != nil {
 		return err
 	}
@@ -147,11 +146,12 @@ type front struct {
 	failed  chan error
 }
 
-func listen(s *settings, log *slog.Logger, state *status.Node) (*front, error) {
-	listener, err := net.Listen("tcp", s.HTTPAddr)
+func listen(ctx context.Context, s *settings, log *slog.Logger, state *status.Node) (*front, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.HTTPAddr)
 	if err != nil {
 		return nil, fmt.Errorf("http-addr: %w", err)
 	}
+	s.deriveBaseURL(listener.Addr())
 	f := &front{failed: make(chan error, 1)}
 	starting := echo.New()
 	state.Register(starting)
@@ -184,7 +184,7 @@ func (f *front) drain(s *settings, cause error, log *slog.Logger) {
 	var received stopSignal
 	if errors.As(cause, &received) && received.Signal == syscall.SIGTERM && s.DrainGrace > 0 {
 		log.Info("stopping: serving on until balancers have noticed", "grace", s.DrainGrace)
-		time.Sleep(s.DrainGrace)
+		<-time.After(s.DrainGrace)
 	}
 	log.Info("stopping: finishing requests under way")
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
@@ -195,6 +195,3 @@ func (f *front) drain(s *settings, cause error, log *slog.Logger) {
 }
 
 func (f *front) close() { _ = f.server.Close() }
-
-// caches is the folder for what a node can make again.
-func (s *settings) caches() string { return filepath.Join(s.Home, "cache") }

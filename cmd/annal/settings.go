@@ -65,14 +65,20 @@ func (s *settings) complete() error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if s.BaseURL == "" {
-		s.BaseURL = "http://localhost"
-		if _, port, _ := net.SplitHostPort(s.HTTPAddr); port != "80" && port != "0" {
-			s.BaseURL += ":" + port
-		}
-	}
 	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
 	return nil
+}
+
+// deriveBaseURL makes a base URL for a node that was given none, from the address it
+// listens on.
+func (s *settings) deriveBaseURL(listening net.Addr) {
+	if s.BaseURL != "" {
+		return
+	}
+	s.BaseURL = "http://localhost"
+	if _, port, err := net.SplitHostPort(listening.String()); err == nil && port != "80" {
+		s.BaseURL += ":" + port
+	}
 }
 
 var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)

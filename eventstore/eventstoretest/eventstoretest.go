@@ -35,6 +35,11 @@ var (
 // TestMain; the server starts with the first test that needs it.
 func Main(m *testing.M) {
 	code := m.Run()
+	stop()
+	os.Exit(code)
+}
+
+func stop() {
 	if running.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -45,7 +50,6 @@ func Main(m *testing.M) {
 	if running.dir != "" {
 		_ = os.RemoveAll(running.dir)
 	}
-	os.Exit(code)
 }
 
 // URL makes a fresh migrated database and returns its connection URL, as the
