@@ -16,21 +16,6 @@ import (
 
 func TestMain(m *testing.M) { eventstoretest.Main(m) }
 
-func types() *eventstore.Registry {
-	r := eventstore.NewRegistry()
-	eventstore.Register[account.Created](r)
-	eventstore.Register[account.ProfileChanged](r)
-	eventstore.Register[account.PasswordSet](r)
-	eventstore.Register[account.Activated](r)
-	eventstore.Register[account.Deactivated](r)
-	eventstore.Register[account.TokenCreated](r)
-	eventstore.Register[account.TokenChanged](r)
-	eventstore.Register[account.TokenRevoked](r)
-	eventstore.Register[rights.Granted](r)
-	eventstore.Register[rights.Revoked](r)
-	return r
-}
-
 // world is a log with the projection beside it, and short words to fill it.
 type world struct {
 	t   *testing.T
@@ -39,7 +24,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) world {
-	log, pool := eventstoretest.Log(t, eventstore.Options{Types: types(), Inline: []eventstore.Inline{access.Projection{}}})
+	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{access.Projection{}}})
 	return world{t: t, log: log, Reader: access.NewReader(pool)}
 }
 

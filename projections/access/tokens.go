@@ -25,20 +25,21 @@ func (t Token) Expired(now time.Time) bool { return t.Expires != nil && !now.Bef
 
 const tokenColumns = `t.id, t.name, t.permissions, t.created_at, t.expires_at`
 
-// TokenByHash finds a token by its SHA-256, and whose it is. The error is a
+// TokenByHash finds a token by its SHA-256, and whose it is; the password is left
+// out. The error is a
 // *domain.NotFoundError if there is none.
-func (r *Reader) TokenByHash(ctx context.Context, hash []byte) (User, Token, error) {
+func (r *Reader) TokenByHash(ctx context.Context, hash []byte) (Login, Token, error) {
 	type both struct {
-		User
+		Login
 		Token
 	}
 	found, err := one(ctx, r.db, func(row pgx.CollectableRow) (b both, err error) {
-		u, t := &b.User, &b.Token
-		err = row.Scan(&u.ID, &u.Name, &u.Slug, &u.DisplayName, &u.Email, &u.Type, &u.Active,
+		u, t := &b.Login, &b.Token
+		err = row.Scan(&u.ID, &u.Name, &u.Slug, &u.DisplayName, &u.Email, &u.Type, &u.Active, &u.Licensed,
 			&t.ID, &t.Name, &t.Permissions, &t.Created, &t.Expires)
 		return b, err
-	}, noToken(), `select `+userColumns+`, `+tokenColumns+` from tokens t join users u on u.id = t.user_id where t.hash = $1`, hash)
-	return found.User, found.Token, err
+	}, noToken(), `select `+userColumns+`, `+licensedColumn+`, `+tokenColumns+` from tokens t join users u on u.id = t.user_id where t.hash = $1`, hash)
+	return found.Login, found.Token, err
 }
 
 // Token finds a user's token by its number. The error is a *domain.NotFoundError if

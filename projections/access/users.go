@@ -24,9 +24,10 @@ type User struct {
 	Active      bool
 }
 
-// Login is what is needed to judge a password.
+// Login is what is needed to judge whether a user may log in.
 type Login struct {
 	User
+	Licensed        bool   // holds a global permission, of which LICENSED_USER is the weakest
 	PasswordHash    string // PHC string; "" if the user has no password
 	PasswordVersion int64  // changes whenever the password does
 }
@@ -41,6 +42,8 @@ type Reader struct{ db Querier }
 
 // NewReader makes a Reader on a pool made by eventstore.Connect.
 func NewReader(db Querier) *Reader { return &Reader{db: db} }
+
+const licensedColumn = `exists (select from grants g where g.user_id = u.id and g.level = 'global')`
 
 const userColumns = `u.id, u.name, u.slug, u.display_name, u.email, u.type, u.active`
 
@@ -66,10 +69,10 @@ func (r *Reader) UserBySlug(ctx context.Context, slug string) (User, error) {
 // The error is a *domain.NotFoundError if there is none.
 func (r *Reader) LoginByName(ctx context.Context, name string) (Login, error) {
 	return one(ctx, r.db, func(row pgx.CollectableRow) (l Login, err error) {
-		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.PasswordHash, &l.PasswordVersion)
+		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordHash, &l.PasswordVersion)
 		return l, err
 	}, noUser(name), `
-		select `+userColumns+`, coalesce(u.password_hash, ''), u.password_version
+		select `+userColumns+`, `+licensedColumn+`, coalesce(u.password_hash, ''), u.password_version
 		from users u where lower(u.name) = lower($1)`, name)
 }
 

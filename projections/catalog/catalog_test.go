@@ -8,8 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
-	"github.com/annal-git/annal/domain/access"
-	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
@@ -18,23 +16,6 @@ import (
 )
 
 func TestMain(m *testing.M) { eventstoretest.Main(m) }
-
-func types() *eventstore.Registry {
-	r := eventstore.NewRegistry()
-	eventstore.Register[project.Created](r)
-	eventstore.Register[project.Updated](r)
-	eventstore.Register[project.Deleted](r)
-	eventstore.Register[repository.Created](r)
-	eventstore.Register[repository.Renamed](r)
-	eventstore.Register[repository.Moved](r)
-	eventstore.Register[repository.SettingsChanged](r)
-	eventstore.Register[repository.DefaultBranchChanged](r)
-	eventstore.Register[repository.Deleted](r)
-	eventstore.Register[repository.Restored](r)
-	eventstore.Register[account.Created](r)
-	eventstore.Register[access.Granted](r)
-	return r
-}
 
 // world is a log with the catalog beside it, and short words to fill it.
 type world struct {
@@ -45,7 +26,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) world {
-	log, pool := eventstoretest.Log(t, eventstore.Options{Types: types(), Inline: []eventstore.Inline{catalog.Projection{}}})
+	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{catalog.Projection{}}})
 	return world{t: t, log: log, pool: pool, Reader: catalog.NewReader(pool)}
 }
 

@@ -1,0 +1,239 @@
+package credentials_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/eventstore/eventstoretest"
+	"github.com/annal-git/annal/projections/access"
+)
+
+func TestMain(m *testing.M) { eventstoretest.Main(m) }
+
+// world is an authenticator over a log, with a clock that tests move.
+type world struct {
+	t   *testing.T
+	log *eventstore.Log
+	now time.Time
+	*credentials.Authenticator
+}
+
+func newWorld(t *testing.T) *world {
+	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{access.Projection{}}})
+	w := &world{t: t, log: log, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w.Authenticator = credentials.New(access.NewReader(pool), credentials.Options{Parallel: 2, Now: func() time.Time { return w.now }})
+	return w
+}
+
+func (w *world) must(stream domain.Stream, events ...domain.Event) {
+	w.t.Helper()
+	if _, err := w.log.Append(w.t.Context(), eventstore.Proposal{Stream: stream, Expect: eventstore.Any, Events: events}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) user(id domain.UserID, name, password string) {
+	w.t.Helper()
+	events := []domain.Event{account.Created{ID: id, Type: account.Normal, Profile: account.Profile{Name: name, Slug: account.Slug(name), DisplayName: name}}}
+	if password != "" {
+		hash, err := w.HashPassword(w.t.Context(), password)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		events = append(events, account.PasswordSet{ID: id, Secret: account.Secret{Hash: hash}})
+	}
+	w.must(domain.UserStream(id), append(events, rights.Granted{User: id, Permission: rights.LicensedUser})...)
+}
+
+func (w *world) token(user domain.UserID, id account.TokenID, expires *time.Time) string {
+	w.t.Helper()
+	token, hash := credentials.NewToken()
+	w.must(domain.UserStream(user), account.TokenCreated{
+		User: user, ID: id, Permissions: []rights.Permission{rights.RepoRead}, Expires: expires, Details: account.TokenDetails{Name: "t", Hash: hash},
+	})
+	return token
+}
+
+func (w *world) try(authorization string) (credentials.Caller, error) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	return w.Authenticate(r)
+}
+
+func basic(name, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "sesame: open")
+	w.user(2, "bob", "")
+	w.user(3, "gone", "pw")
+	w.must("user/3", account.Deactivated{ID: 3})
+	w.user(4, "guest", "pw")
+	w.must("user/4", rights.Revoked{User: 4, Permission: rights.LicensedUser})
+	soon := w.now.Add(time.Hour)
+	token, short, revoked, inactive := w.token(1, 1, nil), w.token(1, 2, &soon), w.token(1, 3, nil), w.token(3, 4, nil)
+	w.must("user/1", account.TokenRevoked{User: 1, ID: 3})
+	stranger, _ := credentials.NewToken()
+
+	for _, tt := range []struct {
+		name, authorization, user, auth string
+		malformed                       bool
+	}{
+		{name: "nobody"},
+		{name: "password", authorization: basic("jane", "sesame: open"), user: "jane", auth: "password"},
+		{name: "name in another case", authorization: basic("JANE", "sesame: open"), user: "jane", auth: "password"},
+		{name: "password again", authorization: basic("jane", "sesame: open"), user: "jane", auth: "password"},
+		{name: "scheme in another case", authorization: "basic" + basic("jane", "sesame: open")[5:], user: "jane", auth: "password"},
+		{name: "wrong password", authorization: basic("jane", "Sesame: open")},
+		{name: "empty password", authorization: basic("jane", "")},
+		{name: "no name", authorization: basic("", "sesame: open")},
+		{name: "nothing at all", authorization: basic("", "")},
+		{name: "unknown user", authorization: basic("nobody", "sesame: open")},
+		{name: "NUL in the name", authorization: basic("ja\x00ne", "sesame: open")},
+		{name: "user without password", authorization: basic("bob", "x")},
+		{name: "inactive user", authorization: basic("gone", "pw")},
+		{name: "user who may not log in", authorization: basic("guest", "pw")},
+		{name: "password of another's length limit", authorization: basic("jane", strings.Repeat("x", 5000))},
+		{name: "bearer", authorization: "Bearer " + token, user: "jane", auth: "token:1"},
+		{name: "bearer that expires later", authorization: "Bearer " + short, user: "jane", auth: "token:2"},
+		{name: "token as password", authorization: basic("jane", token), user: "jane", auth: "token:1"},
+		{name: "token for any client", authorization: basic("x-token-auth", token), user: "jane", auth: "token:1"},
+		{name: "token under another's name", authorization: basic("bob", token)},
+		{name: "token without name", authorization: basic("", token)},
+		{name: "token as name", authorization: basic(token, "")},
+		{name: "revoked token", authorization: "Bearer " + revoked},
+		{name: "token of an inactive user", authorization: "Bearer " + inactive},
+		{name: "unknown token", authorization: "Bearer " + stranger},
+		{name: "password as bearer", authorization: "Bearer sesame: open"},
+		{name: "empty bearer", authorization: "Bearer "},
+		{name: "not base64", authorization: "Basic !", malformed: true},
+		{name: "without colon", authorization: "Basic " + base64.StdEncoding.EncodeToString([]byte("jane")), malformed: true},
+		{name: "other scheme", authorization: "Digest x", malformed: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			caller, err := w.try(tt.authorization)
+			if tt.user == "" && tt.authorization != "" {
+				var refused *credentials.RefusedError
+				if !errors.As(err, &refused) || refused.Malformed != tt.malformed || !caller.Anonymous() {
+					t.Fatalf("%+v, %v", caller, err)
+				}
+				return
+			}
+			if err != nil || caller.User.Name != tt.user || caller.Auth != tt.auth || (caller.Scopes == nil) != (tt.auth == "password" || tt.auth == "") {
+				t.Fatalf("%+v, %v", caller, err)
+			}
+		})
+	}
+	w.now = soon
+	if _, err := w.try("Bearer " + short); err == nil {
+		t.Error("an expired token is accepted")
+	}
+}
+
+func TestRememberedPasswordEndsWithItsChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "old")
+	if _, err := w.try(basic("jane", "old")); err != nil {
+		t.Fatal(err)
+	}
+	hash, err := w.HashPassword(t.Context(), "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must("user/1", account.PasswordSet{ID: 1, Secret: account.Secret{Hash: hash}})
+	if _, err := w.try(basic("jane", "old")); err == nil {
+		t.Error("the old password is accepted")
+	}
+	if _, err := w.try(basic("jane", "new")); err != nil {
+		t.Error(err)
+	}
+	w.must("user/1", account.Deactivated{ID: 1})
+	if _, err := w.try(basic("jane", "new")); err == nil {
+		t.Error("a deactivated user is accepted")
+	}
+}
+
+// The second request with a password must not cost a hash, a wrong password always.
+func TestHashIsPaidOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "pw")
+	cost := func(name, password string) time.Duration {
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			_, _ = w.try(basic(name, password))
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	wrong, unknown, right := cost("jane", "no"), cost("nobody", "no"), cost("jane", "pw")
+	t.Logf("right again %v, wrong %v, unknown user %v", right, wrong, unknown)
+	if right > wrong/2 || unknown < wrong/2 || wrong < unknown/2 {
+		t.Errorf("right again %v, wrong %v, unknown user %v", right, wrong, unknown)
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, tt := range []struct {
+		scopes []rights.Permission
+		need   rights.Permission
+		want   bool
+	}{
+		{nil, rights.SysAdmin, true},
+		{[]rights.Permission{}, rights.RepoRead, false},
+		{[]rights.Permission{rights.RepoRead}, rights.RepoRead, true},
+		{[]rights.Permission{rights.RepoRead}, rights.RepoWrite, false},
+		{[]rights.Permission{rights.ProjectWrite}, rights.RepoWrite, true},
+		{[]rights.Permission{rights.RepoAdmin}, rights.ProjectRead, false},
+		{[]rights.Permission{rights.ProjectAdmin}, rights.ProjectCreate, true},
+		{[]rights.Permission{rights.ProjectAdmin, rights.RepoAdmin}, rights.Admin, false},
+		{[]rights.Permission{rights.ProjectAdmin, rights.RepoAdmin}, rights.SysAdmin, false},
+		{[]rights.Permission{rights.RepoRead}, rights.LicensedUser, true},
+	} {
+		if got := (credentials.Caller{Scopes: tt.scopes}).Covers(tt.need); got != tt.want {
+			t.Errorf("%q covers %s: %v", tt.scopes, tt.need, got)
+		}
+	}
+}
+
+func TestHashPassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, _ := credentials.NewToken()
+	for _, password := range []string{"", strings.Repeat("x", 2000), "a\x00b", "\xff", token} {
+		var invalid *domain.InvalidError
+		if _, err := w.HashPassword(t.Context(), password); !errors.As(err, &invalid) || invalid.Field != "password" {
+			t.Errorf("%.20q: %v", password, err)
+		}
+	}
+	a, errA := w.HashPassword(t.Context(), "x")
+	b, errB := w.HashPassword(t.Context(), "x")
+	if errA != nil || errB != nil || a == b || !strings.HasPrefix(a, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Errorf("hashes %q, %q, %v, %v", a, b, errA, errB)
+	}
+}
+
+func TestTokensDiffer(t *testing.T) {
+	a, hashA := credentials.NewToken()
+	b, hashB := credentials.NewToken()
+	if a == b || string(hashA) == string(hashB) || !strings.HasPrefix(a, "annal_") || len(a) != len("annal_")+43 {
+		t.Errorf("tokens %q and %q", a, b)
+	}
+}
