@@ -105,7 +105,7 @@ func TestTokensAreLimited(t *testing.T) {
 		state = account.Evolve(state, account.TokenCreated{User: 5, ID: account.TokenID(id + 1)})
 	}
 	_, err := account.Decide(state, account.CreateToken{ID: 999, Name: "one more", Permissions: access.OnProject})
-	if _, ok := errors.AsType[*domain.ConflictError](err); !ok {
+	if _, ok := errors.AsType[*domain.InvalidError](err); !ok {
 		t.Fatal(err)
 	}
 }

@@ -187,7 +187,7 @@ func (s State) changeProfile(c ChangeProfile) ([]domain.Event, error) {
 
 func (s State) createToken(c CreateToken) ([]domain.Event, error) {
 	if len(s.Tokens) >= MaxTokens {
-		return nil, domain.Conflict("", "A user may have %d tokens. Revoke one that is no longer needed.", MaxTokens)
+		return nil, domain.Invalid("", "A user may have %d tokens. Revoke one that is no longer needed.", MaxTokens)
 	}
 	permissions, err := checkToken(c.Name, c.Permissions)
 	if err != nil {

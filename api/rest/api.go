@@ -1,0 +1,103 @@
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/projections/access"
+	"github.com/annal-git/annal/projections/catalog"
+)
+
+// Snapshots gives the refs and packs of a repository as they are now. A repository
+// that does not exist is a *domain.NotFoundError.
+type Snapshots interface {
+	Snapshot(ctx context.Context, repository domain.RepositoryID) (*gitfs.Snapshot, error)
+}
+
+// Config is what the API works with.
+type Config struct {
+	Log         *eventstore.Log
+	Catalog     *catalog.Reader
+	Users       *access.Reader
+	Credentials *credentials.Authenticator
+	Snapshots   Snapshots
+	Contents    Contents
+
+	BaseURL *url.URL // of this installation, as its users reach it; links start with it
+	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
+
+	Version     string // of the Bitbucket that clients shall take this for, such as 9.4.16
+	DisplayName string
+	BuildNumber string
+	BuildDate   time.Time
+
+	// ClientAddress finds the address a request comes from; nil means that of the
+	// connection. What a proxy says must be believed only of a proxy that is trusted.
+	ClientAddress func(*http.Request) string
+	Logger        *slog.Logger
+	Now           func() time.Time // nil means time.Now
+}
+
+// API is an http.Handler for everything below /rest and for /plugins/servlet.
+type API struct {
+	Config
+	judge  permission.Judge
+	router *echo.Echo
+	routes []route
+}
+
+// New makes the API.
+func New(config Config) *API {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.ClientAddress == nil {
+		config.ClientAddress = connectionAddress
+	}
+	a := &API{Config: config, judge: permission.Judge{Catalog: config.Catalog, Users: config.Users}, router: echo.New()}
+	a.router.HTTPErrorHandler = a.answerError
+	a.router.Use(a.frame)
+	for _, routes := range [][]route{
+		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
+		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
+		a.deletedRoutes(), a.eventRoutes(), a.documentRoutes(),
+	} {
+		a.routes = append(a.routes, routes...)
+	}
+	for _, r := range a.routes {
+		a.router.Add(r.method, r.pattern(), a.serve(r.handle))
+		if r.method == http.MethodGet {
+			a.router.Add(http.MethodHead, r.pattern(), a.serve(r.handle))
+		}
+	}
+	return a
+}
+
+// Mount puts the API at its paths on e.
+func (a *API) Mount(e *echo.Echo) {
+	for _, path := range []string{"/rest", "/rest/*", "/plugins/servlet/*"} {
+		e.Any(path, echo.WrapHandler(a))
+	}
+}
+
+func connectionAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

@@ -1,0 +1,194 @@
+package rest
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/projections/access"
+)
+
+func (a *API) permissionRoutes() []route {
+	var routes []route
+	for _, level := range []struct {
+		path, of string
+		target   func(c *call) (grantTarget, error)
+	}{
+		{apiPath + "/admin", "the whole installation", a.globalTarget},
+		{projectPath, "a project", a.projectTarget},
+		{repositoryPath, "a repository", a.repositoryTarget},
+	} {
+		path := level.path + "/permissions/users"
+		routes = append(routes,
+			route{
+				method: http.MethodGet, path: path, summary: "List who has been granted what on " + level.of,
+				handle: a.listGrants(level.target), query: []string{"filter"}, paged: true, answer: restGrant{},
+			},
+			route{
+				method: http.MethodPut, path: path, summary: "Grant users a permission on " + level.of,
+				handle: a.grant(level.target), query: []string{"name", "permission"},
+			},
+			route{
+				method: http.MethodDelete, path: path, summary: "Revoke a user's permission on " + level.of,
+				handle: a.revoke(level.target), query: []string{"name"},
+			})
+	}
+	return routes
+}
+
+type restGrant struct {
+	User       restUser `json:"user"`
+	Permission string   `json:"permission"`
+}
+
+// grantTarget is what a permission is granted on, and for a repository the project
+// that it is in.
+type grantTarget struct {
+	rights.Target
+	within domain.ProjectID
+}
+
+// administration is the permission that it takes to grant others on the target.
+func (t grantTarget) administration() rights.Permission {
+	if t.Level() == rights.Repository {
+		return rights.RepoAdmin
+	}
+	return rights.ProjectAdmin
+}
+
+// The targets are found for callers who may administer them, and for no others.
+
+func (a *API) globalTarget(c *call) (grantTarget, error) {
+	return grantTarget{}, a.judge.Global(c.ctx(), c.caller, rights.Admin)
+}
+
+func (a *API) projectTarget(c *call) (grantTarget, error) {
+	p, err := a.judge.Project(c.ctx(), c.caller, c.Param("projectKey"), rights.ProjectAdmin)
+	return grantTarget{Target: rights.Target{Project: p.ID}}, err
+}
+
+func (a *API) repositoryTarget(c *call) (grantTarget, error) {
+	r, err := a.repository(c, rights.RepoAdmin)
+	return grantTarget{Target: rights.Target{Repository: r.ID}, within: r.Project.ID}, err
+}
+
+func (a *API) listGrants(target func(c *call) (grantTarget, error)) handler {
+	return func(c *call) error {
+		w, err := c.window(maxLimit)
+		if err != nil {
+			return err
+		}
+		t, err := target(c)
+		if err != nil {
+			return err
+		}
+		list, more, err := a.Users.Grants(c.ctx(), t.Target, c.QueryParam("filter"), access.Page(w))
+		if err != nil {
+			return err
+		}
+		return c.json(http.StatusOK, pageOf(w, convert(list, func(g access.Grant) restGrant {
+			return restGrant{User: a.restUser(g.User), Permission: string(g.Permission)}
+		}), more))
+	}
+}
+
+func (a *API) grant(target func(c *call) (grantTarget, error)) handler {
+	return func(c *call) error {
+		t, err := target(c)
+		if err != nil {
+			return err
+		}
+		p, err := rights.ParsePermission(c.QueryParam("permission"))
+		if err != nil {
+			return err
+		}
+		if p.Level() != t.Level() {
+			return domain.Invalid("permission", "%s cannot be granted here.", p)
+		}
+		names := c.QueryParams()["name"]
+		if len(names) == 0 || strings.TrimSpace(names[0]) == "" {
+			return domain.Invalid("name", "The parameter \"name\" is required.")
+		}
+		// Found before anything is granted, so that a wrong name grants nobody anything.
+		users := make([]access.User, len(names))
+		for i, name := range names {
+			if users[i], err = a.Users.UserByName(c.ctx(), strings.TrimSpace(name)); err != nil {
+				return err
+			}
+			if err := a.mayChange(c, users[i], t, p, http.StatusForbidden); err != nil {
+				return err
+			}
+		}
+		for _, u := range users {
+			command := rights.Command(rights.Grant{User: u.ID, Permission: p, Target: t.Target})
+			if err := execute(a, c, t.Stream(u.ID), rights.Evolve, rights.Decide, command); err != nil {
+				return err
+			}
+		}
+		return c.none()
+	}
+}
+
+func (a *API) revoke(target func(c *call) (grantTarget, error)) handler {
+	return func(c *call) error {
+		t, err := target(c)
+		if err != nil {
+			return err
+		}
+		u, err := a.userByQueriedName(c)
+		if err != nil {
+			return err
+		}
+		if err := a.mayChange(c, u, t, "", http.StatusConflict); err != nil {
+			return err
+		}
+		command := rights.Command(rights.Revoke{User: u.ID, Target: t.Target})
+		if err := execute(a, c, t.Stream(u.ID), rights.Evolve, rights.Decide, command); err != nil {
+			return err
+		}
+		return c.none()
+	}
+}
+
+// mayChange judges whether an administrator of t may bring u's permission there to p,
+// "" for none: nobody gives what he has not, takes from those above him, or locks
+// himself out. locked is the status for the last on projects and repositories.
+func (a *API) mayChange(c *call, u access.User, t grantTarget, p rights.Permission, locked int) error {
+	if t.Level() == rights.Global {
+		return a.mayChangeGlobally(c, u, p)
+	}
+	if u.ID != c.caller.User.ID || p.Implies(t.administration()) {
+		return nil
+	}
+	otherwise, err := a.Users.Held(c.ctx(), u.ID, t.within, 0)
+	if err != nil || otherwise.Allow(t.administration()) {
+		return err
+	}
+	return &exceptionError{status: locked, exception: exceptionIntegrity, message: "You may not reduce your own permissions."}
+}
+
+func (a *API) mayChangeGlobally(c *call, u access.User, p rights.Permission) error {
+	if p != "" {
+		if err := a.judge.Global(c.ctx(), c.caller, p); err != nil {
+			return err
+		}
+	}
+	his, err := a.Users.Held(c.ctx(), u.ID, 0, 0)
+	if err != nil {
+		return err
+	}
+	mine, err := a.Users.Held(c.ctx(), c.caller.User.ID, 0, 0)
+	if err != nil {
+		return err
+	}
+	for _, had := range his {
+		switch {
+		case u.ID == c.caller.User.ID && had.Rank() > p.Rank():
+			return domain.Conflict("", "You may not reduce your own permissions.")
+		case !mine.Allow(had):
+			return domain.Conflict("", "You may not change the permissions of a user who has more than you.")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/projections/catalog"
+)
+
+// repositoryAt is a repository and its contents as one request sees them: all its
+// questions are answered from one snapshot.
+type repositoryAt struct {
+	catalog.Repository
+	*gitfs.Snapshot
+	contents Contents
+}
+
+// open finds the repository that the path names, for a caller who needs a permission
+// on it, with its refs as they are now.
+func (a *API) open(c *call, need rights.Permission) (repositoryAt, error) {
+	r, err := a.repository(c, need)
+	if err != nil {
+		return repositoryAt{}, err
+	}
+	snapshot, err := a.Snapshots.Snapshot(c.ctx(), r.ID)
+	if err != nil {
+		return repositoryAt{}, err
+	}
+	return repositoryAt{Repository: r, Snapshot: snapshot, contents: a.Contents}, nil
+}
+
+// commit finds the commit that a revision names: a full or short ref name, a commit's
+// or tag's id or the beginning of one. "" is the default branch.
+func (r repositoryAt) commit(ctx context.Context, revision string) (git.ObjectID, error) {
+	if revision == "" || revision == "HEAD" {
+		head, ok := r.Refs.Get(r.Head)
+		if !ok {
+			return git.ZeroID, &exceptionError{
+				status: http.StatusNotFound, exception: exceptionNoDefaultBranch,
+				message: "Repository " + r.Slug + " has no default branch: " + git.ShortName(r.Head) + " does not exist.",
+			}
+		}
+		return head.ID, nil
+	}
+	id, err := r.object(ctx, revision)
+	if err != nil {
+		return git.ZeroID, r.noCommit(revision, err)
+	}
+	id, err = r.contents.Peel(ctx, r.Snapshot, id)
+	return id, r.noCommit(revision, err)
+}
+
+func (r repositoryAt) object(ctx context.Context, revision string) (git.ObjectID, error) {
+	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision} {
+		if ref, ok := r.Refs.Get(name); ok {
+			return ref.ID, nil
+		}
+	}
+	digits := strings.ToLower(revision)
+	if id, err := git.ParseObjectID(digits); err == nil {
+		return id, nil
+	}
+	if len(digits) < 4 || len(digits) > 40 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return git.ZeroID, domain.NotFound("commit", "")
+	}
+	return r.contents.Find(ctx, r.Snapshot, digits)
+}
+
+// noCommit says of a commit that is missing what the caller had asked for.
+func (r repositoryAt) noCommit(revision string, err error) error {
+	if missing := (*domain.NotFoundError)(nil); errors.As(err, &missing) && missing.What == "commit" {
+		return domain.NotFound("commit", "Commit '%s' does not exist in repository '%s'.", clip(revision), r.Slug)
+	}
+	return err
+}
+
+func clip(s string) string {
+	const most = 200
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}
+
+// absent reports whether err says that something does not exist.
+func absent(err error) bool {
+	var missing *domain.NotFoundError
+	return errors.As(err, &missing)
+}

@@ -1,0 +1,133 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/eventstore"
+)
+
+// ServeHTTP implements http.Handler. The path is brought to one form before it is
+// matched, and what is judged afterwards is what was matched.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.Clone(r.Context())
+	r.URL.Path, r.URL.RawPath = canonicalPath(r.URL.Path), ""
+	a.router.ServeHTTP(w, r)
+}
+
+// canonicalPath makes one of the two versions of a path, and drops a slash at its end.
+func canonicalPath(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/rest/"); ok {
+		api, rest, _ := strings.Cut(rest, "/")
+		if rest == "latest" || strings.HasPrefix(rest, "latest/") {
+			path = "/rest/" + api + "/1.0" + strings.TrimPrefix(rest, "latest")
+		}
+	}
+	if len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return path
+}
+
+// Headers of every answer.
+const (
+	headerRequestID = "X-AREQUESTID"
+	headerUserName  = "X-AUSERNAME"
+	headerUserID    = "X-AUSERID"
+)
+
+// frame gives every answer its request id and headers, and turns a panic into an
+// answer.
+func (a *API) frame(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		header := c.Response().Header()
+		id := header.Get(echo.HeaderXRequestID) // set by whoever handles the request before us
+		if id == "" {
+			id = uuid.Must(uuid.NewV7()).String()
+			header.Set(echo.HeaderXRequestID, id)
+		}
+		header.Set(headerRequestID, id)
+		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set(echo.HeaderCacheControl, "private, no-cache, no-transform")
+		header.Add(echo.HeaderVary, "Authorization")
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				if panicked == http.ErrAbortHandler {
+					panic(panicked)
+				}
+				a.Logger.ErrorContext(c.Request().Context(), "panic in a request",
+					"request", id, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+				err = errPanic
+			}
+		}()
+		return next(c)
+	}
+}
+
+var errPanic = errors.New("panic in a request")
+
+// call is a request that is being answered, and who sent it.
+type call struct {
+	echo.Context
+	caller credentials.Caller
+	meta   domain.Metadata
+}
+
+func (c *call) ctx() context.Context { return c.Request().Context() }
+
+type handler func(c *call) error
+
+// serve finds out who calls before it hands the call to h.
+func (a *API) serve(h handler) echo.HandlerFunc {
+	return func(ec echo.Context) error {
+		for _, name := range ec.ParamNames() {
+			if !plain(ec.Param(name)) {
+				return domain.Invalid("", "The address holds characters that are not allowed.")
+			}
+		}
+		for name, values := range ec.QueryParams() {
+			for _, value := range values {
+				if !plain(name) || !plain(value) {
+					return domain.Invalid("", "The query holds characters that are not allowed.")
+				}
+			}
+		}
+		caller, err := a.Credentials.Authenticate(ec.Request())
+		if err != nil {
+			return err
+		}
+		header := ec.Response().Header()
+		if !caller.Anonymous() {
+			header.Set(headerUserName, caller.User.Name)
+			header.Set(headerUserID, strconv.FormatInt(int64(caller.User.ID), 10))
+		}
+		id := header.Get(headerRequestID)
+		return h(&call{Context: ec, caller: caller, meta: domain.Metadata{
+			Actor: caller.User.ID, Auth: caller.Auth, Address: a.ClientAddress(ec.Request()), RequestID: id, Correlation: id,
+		}})
+	}
+}
+
+// plain reports whether a database can be asked about s.
+func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// execute lets the domain decide a command on a stream and appends what it says.
+func execute[S, C any](a *API, c *call, stream domain.Stream, evolve func(S, domain.Event) S, decide func(S, C) ([]domain.Event, error), command C) error {
+	_, _, err := eventstore.Execute(c.ctx(), a.Log, stream, evolve, c.meta, func(state S) ([]domain.Event, error) {
+		return decide(state, command)
+	})
+	return err
+}
