@@ -33,6 +33,9 @@ func (m FileMode) IsGitlink() bool { return m&modeFormat == ModeGitlink }
 // IsSymlink reports whether the entry's blob is the target of a symbolic link.
 func (m FileMode) IsSymlink() bool { return m&modeFormat == ModeSymlink }
 
+// IsFile reports whether the entry is a regular file, executable or not.
+func (m FileMode) IsFile() bool { return m&modeFormat == ModeRegular&modeFormat }
+
 // Type is the type of the object that the entry names.
 func (m FileMode) Type() Type {
 	switch {

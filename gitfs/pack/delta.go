@@ -2,7 +2,9 @@ package pack
 
 import (
 	"fmt"
+	"io"
 	"math"
+	"math/bits"
 )
 
 // MaxDeltaHeader is the longest the two sizes at the start of a delta can be, in
@@ -61,6 +63,11 @@ func deltaSize(b []byte) (size int64, n int) {
 // that the result is at most max bytes; else it returns *SizeError. Other errors
 // are *CorruptError.
 func ApplyDelta(base, delta []byte, max int64) ([]byte, error) {
+	return ApplyDeltaInto(nil, base, delta, max)
+}
+
+// ApplyDeltaInto is ApplyDelta into the memory of buffer, if that is enough.
+func ApplyDeltaInto(buffer, base, delta []byte, max int64) ([]byte, error) {
 	baseSize, size, n, err := ParseDeltaHeader(delta)
 	if err != nil {
 		return nil, err
@@ -72,7 +79,10 @@ func ApplyDelta(base, delta []byte, max int64) ([]byte, error) {
 		return nil, &SizeError{Size: size, Max: max}
 	}
 	delta = delta[n:]
-	result := make([]byte, 0, size)
+	result := buffer[:0]
+	if int64(cap(result)) < size {
+		result = make([]byte, 0, size)
+	}
 	for len(delta) > 0 {
 		op := delta[0]
 		delta = delta[1:]
@@ -83,7 +93,7 @@ func ApplyDelta(base, delta []byte, max int64) ([]byte, error) {
 				return nil, errDeltaShort
 			}
 			delta = delta[n:]
-			if offset+length > uint64(len(base)) {
+			if offset+length > int64(len(base)) {
 				return nil, errDeltaCopy
 			}
 			piece = base[offset : offset+length]
@@ -97,7 +107,7 @@ func ApplyDelta(base, delta []byte, max int64) ([]byte, error) {
 			piece = delta[:op]
 			delta = delta[op:]
 		}
-		if len(piece) > cap(result)-len(result) {
+		if int64(len(piece)) > size-int64(len(result)) {
 			return nil, errDeltaSize
 		}
 		result = append(result, piece...)
@@ -108,11 +118,71 @@ func ApplyDelta(base, delta []byte, max int64) ([]byte, error) {
 	return result, nil
 }
 
+// PatchDelta is ApplyDelta for objects that are not held in memory. It reads the
+// delta behind its header, which the caller has read and bounded, and writes the
+// result, of size bytes, to w. Errors are *CorruptError and those of the streams.
+func PatchDelta(w io.Writer, base io.ReaderAt, baseSize, size int64, delta Source) error {
+	buffer := make([]byte, 64<<10)
+	args := make([]byte, 0, 7)
+	for {
+		op, err := delta.ReadByte()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		var from io.Reader
+		var length int64
+		switch {
+		case op == 0:
+			return errDeltaOpcode
+		case op&0x80 == 0:
+			from, length = delta, int64(op)
+		default:
+			args = args[:bits.OnesCount8(op&0x7f)]
+			if _, err := io.ReadFull(delta, args); err != nil {
+				return shortDelta(err)
+			}
+			var offset int64
+			offset, length, _ = copyArguments(op, args)
+			if offset+length > baseSize {
+				return errDeltaCopy
+			}
+			from = io.NewSectionReader(base, offset, length)
+		}
+		if size -= length; size < 0 {
+			return errDeltaSize
+		}
+		for length > 0 {
+			chunk := buffer[:min(length, int64(len(buffer)))]
+			if _, err := io.ReadFull(from, chunk); err != nil {
+				return shortDelta(err)
+			}
+			if _, err := w.Write(chunk); err != nil {
+				return err
+			}
+			length -= int64(len(chunk))
+		}
+	}
+	if size != 0 {
+		return errDeltaSize
+	}
+	return nil
+}
+
+func shortDelta(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return errDeltaShort
+	}
+	return err
+}
+
 // copyArguments reads the operands of a copy instruction: each of op's low seven
 // bits says whether that byte of the offset (four) or length (three) follows. n
 // is how many bytes they take, or -1 if b is too short.
-func copyArguments(op byte, b []byte) (offset, length uint64, n int) {
-	var args [7]uint64
+func copyArguments(op byte, b []byte) (offset, length int64, n int) {
+	var args [7]int64
 	for i := range args {
 		if op&(1<<i) == 0 {
 			continue
@@ -120,7 +190,7 @@ func copyArguments(op byte, b []byte) (offset, length uint64, n int) {
 		if n == len(b) {
 			return 0, 0, -1
 		}
-		args[i] = uint64(b[n])
+		args[i] = int64(b[n])
 		n++
 	}
 	offset = args[0] | args[1]<<8 | args[2]<<16 | args[3]<<24

@@ -215,3 +215,10 @@ func (x *Index) PosAtOffset(offset int64) (pos, n int, ok bool) {
 	}
 	return pos, n, true
 }
+
+// MaxIndexBytes is the largest that the .idx file, and so the .rev file, of a pack
+// with so many objects can be.
+func MaxIndexBytes(objects int64) int64 {
+	const each = int64(len(git.ObjectID{})) + 4 + 4 + 8
+	return indexHeader + objects*each + 2*checksumSize
+}

@@ -11,50 +11,112 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// Inflater reads zlib streams, one after another, into memory that the caller
-// bounds. It is not safe for concurrent use.
-type Inflater struct {
-	source bytes.Reader
-	zr     io.ReadCloser // nil before the first stream
+// Source is what zlib streams are read from. A stream is read byte by byte, so
+// that nothing behind it is consumed.
+type Source interface {
+	io.Reader
+	io.ByteReader
 }
 
-var inflaters = sync.Pool{New: func() any { return new(Inflater) }}
+// Inflater reads zlib streams, one after another, that must have a given size. It
+// is an io.Reader that ends with io.EOF only after exactly that many bytes and a
+// right checksum, else with *CorruptError or an error of the source. So a stream
+// never yields more than the caller has agreed to. The zero value is ready for
+// Reset. It is not safe for concurrent use.
+type Inflater struct {
+	zr   io.ReadCloser // nil before the first stream
+	left int64
+	err  error
+}
+
+// Reset begins a stream that holds size bytes.
+func (inf *Inflater) Reset(r Source, size int64) error {
+	var err error
+	if inf.zr == nil {
+		inf.zr, err = zlib.NewReader(r)
+	} else {
+		err = inf.zr.(zlib.Resetter).Reset(r, nil)
+	}
+	inf.left, inf.err = size, inflateError(err)
+	return inf.err
+}
+
+func (inf *Inflater) Read(p []byte) (int, error) {
+	if inf.err == nil && inf.left == 0 {
+		inf.err = inf.end()
+	}
+	if inf.err != nil || len(p) == 0 {
+		return 0, inf.err
+	}
+	n, err := inf.zr.Read(p[:min(int64(len(p)), inf.left)])
+	inf.left -= int64(n)
+	if err != nil && (err != io.EOF || inf.left > 0) {
+		inf.err = inflateError(err)
+	}
+	return n, nil
+}
+
+// ReadAll fills p, whose length must be the size of the stream, and reads the
+// stream's end.
+func (inf *Inflater) ReadAll(p []byte) error {
+	if _, err := io.ReadFull(inf, p); err != nil {
+		return inflateError(err)
+	}
+	if _, err := inf.Read(make([]byte, 1)); err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+// end reads the end of a stream and its checksum; io.EOF means that all is well.
+func (inf *Inflater) end() error {
+	var one [1]byte
+	switch n, err := io.ReadFull(inf.zr, one[:]); {
+	case n > 0:
+		return errInflateLong
+	case err == io.EOF:
+		return io.EOF
+	default:
+		return inflateError(err)
+	}
+}
+
+// memoryInflater reads streams that are at hand.
+type memoryInflater struct {
+	source bytes.Reader
+	Inflater
+}
+
+var inflaters = sync.Pool{New: func() any { return new(memoryInflater) }}
 
 // Inflate reads a zlib stream that must hold exactly size bytes, from the start of
 // stored. What follows the stream is left alone. The caller has bounded size.
 // Errors are *CorruptError.
 func Inflate(stored []byte, size int64) ([]byte, error) {
-	inf := inflaters.Get().(*Inflater)
-	defer inflaters.Put(inf)
-	data, _, err := inf.Inflate(stored, size)
-	return data, err
+	data := make([]byte, size)
+	return data, InflateInto(data, stored)
 }
 
-// Inflate is the function Inflate, and also says how long the stream is.
-func (inf *Inflater) Inflate(stored []byte, size int64) (data []byte, n int, err error) {
+// InflateInto is Inflate into data, whose length must be the size of the stream.
+func InflateInto(data, stored []byte) error {
+	inf := inflaters.Get().(*memoryInflater)
+	defer inflaters.Put(inf)
 	inf.source.Reset(stored)
 	defer inf.source.Reset(nil) // do not hold on to a cache's block
-	if err := inf.reset(&inf.source); err != nil {
-		return nil, 0, err
+	if err := inf.Reset(&inf.source, int64(len(data))); err != nil {
+		return err
 	}
-	data = make([]byte, size)
-	if _, err := io.ReadFull(inf.zr, data); err != nil {
-		return nil, 0, inflateError(err)
-	}
-	if err := expectEnd(inf.zr); err != nil {
-		return nil, 0, err
-	}
-	return data, len(stored) - inf.source.Len(), nil
+	return inf.ReadAll(data)
 }
 
 // InflatePrefix reads up to n bytes from the start of a zlib stream, of which only
 // the start may be at hand. Fewer than n are no error.
 func InflatePrefix(stored []byte, n int) ([]byte, error) {
-	inf := inflaters.Get().(*Inflater)
+	inf := inflaters.Get().(*memoryInflater)
 	defer inflaters.Put(inf)
 	inf.source.Reset(stored)
 	defer inf.source.Reset(nil)
-	if err := inf.reset(&inf.source); err != nil {
+	if err := inf.Reset(&inf.source, int64(n)); err != nil {
 		return nil, err
 	}
 	data := make([]byte, n)
@@ -65,62 +127,20 @@ func InflatePrefix(stored []byte, n int) ([]byte, error) {
 	return data[:n], nil
 }
 
-// NewStream reads a zlib stream that must hold exactly size bytes and ends with
-// *CorruptError if it does not. Close does not close r.
+// NewStream reads a zlib stream that must hold exactly size bytes, like an
+// Inflater. It may read more of r than the stream. Close does not close r.
 func NewStream(r io.Reader, size int64) (io.ReadCloser, error) {
-	zr, err := zlib.NewReader(bufio.NewReaderSize(r, 64<<10))
-	if err != nil {
-		return nil, inflateError(err)
-	}
-	return &stream{zr: zr, left: size}, nil
+	s := new(stream)
+	return s, s.Reset(bufio.NewReaderSize(r, 64<<10), size)
 }
 
-type stream struct {
-	zr   io.ReadCloser
-	left int64
-	err  error
-}
+type stream struct{ Inflater }
 
-func (s *stream) Read(p []byte) (int, error) {
-	if s.err == nil && s.left == 0 {
-		if s.err = expectEnd(s.zr); s.err == nil {
-			s.err = io.EOF
-		}
-	}
-	if s.err != nil || len(p) == 0 {
-		return 0, s.err
-	}
-	n, err := s.zr.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
-	if s.left > 0 || err != io.EOF { // at the end the next call looks for more
-		s.err = inflateError(err)
-	}
-	return n, nil
-}
-
-func (s *stream) Close() error { return s.zr.Close() }
-
-func (inf *Inflater) reset(r *bytes.Reader) error {
-	var err error
-	if inf.zr == nil {
-		inf.zr, err = zlib.NewReader(r)
-	} else {
-		err = inf.zr.(zlib.Resetter).Reset(r, nil)
-	}
-	return inflateError(err)
-}
-
-// expectEnd reads the end of a stream and its checksum.
-func expectEnd(r io.Reader) error {
-	var one [1]byte
-	switch n, err := io.ReadFull(r, one[:]); {
-	case n > 0:
-		return errInflateLong
-	case err == io.EOF:
+func (s *stream) Close() error {
+	if s.zr == nil {
 		return nil
-	default:
-		return inflateError(err)
 	}
+	return s.zr.Close()
 }
 
 var (
@@ -132,14 +152,14 @@ var (
 // inflateError turns what zlib says into CorruptError and leaves errors of the
 // source alone.
 func inflateError(err error) error {
-	var corrupt flate.CorruptInputError
+	var badInput flate.CorruptInputError
 	var internal flate.InternalError
 	switch {
 	case err == nil:
 		return nil
 	case err == io.EOF, err == io.ErrUnexpectedEOF:
 		return errInflateShort
-	case errors.As(err, &corrupt), errors.As(err, &internal),
+	case errors.As(err, &badInput), errors.As(err, &internal),
 		errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrDictionary):
 		return errInflateData
 	}

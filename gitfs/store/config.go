@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -17,8 +18,8 @@ type Config struct {
 	BlockCacheBytes int64 // memory for parts of pack files; default 256 MiB
 	BaseCacheBytes  int64 // memory for inflated objects; default 128 MiB
 	IdlePacks       int   // packs kept open though nobody uses them; default 512
-	SharedReads     int   // reads of the shared home at a time; default 64
-	Workers         int   // objects resolved at a time in one Receive; default 4
+	SharedUses      int   // calls to the shared home at a time; default 64
+	Workers         int   // families of deltas resolved at a time, by all Receives; default GOMAXPROCS
 
 	Limits Limits // zero fields take DefaultLimits
 
@@ -74,8 +75,8 @@ func (c Config) withDefaults() Config {
 	c.BlockCacheBytes = cmp.Or(c.BlockCacheBytes, 256<<20)
 	c.BaseCacheBytes = cmp.Or(c.BaseCacheBytes, 128<<20)
 	c.IdlePacks = cmp.Or(c.IdlePacks, 512)
-	c.SharedReads = cmp.Or(c.SharedReads, 64)
-	c.Workers = cmp.Or(c.Workers, 4)
+	c.SharedUses = cmp.Or(c.SharedUses, 64)
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Limits = c.Limits.withDefaults(DefaultLimits())
 	if c.RetryDelays == nil {
 		c.RetryDelays = []time.Duration{
@@ -96,7 +97,7 @@ func (c Config) validate() error {
 		return fmt.Errorf("store: node name %q may only have letters, digits, dots and dashes", c.Node)
 	case c.BlockCacheBytes < minBlockCache:
 		return fmt.Errorf("store: block cache must have at least %d bytes", minBlockCache)
-	case c.BaseCacheBytes < 0 || c.IdlePacks < 0 || c.SharedReads < 1 || c.Workers < 1:
+	case c.BaseCacheBytes < 0 || c.IdlePacks < 0 || c.SharedUses < 1 || c.Workers < 1:
 		return errors.New("store: sizes and counts must be positive")
 	case c.Limits.MemoryObject > c.Limits.ObjectBytes:
 		return errors.New("store: an object held in memory cannot be larger than any object may be")

@@ -1,10 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,62 +27,70 @@ func (p *Pack) localIndex(ctx context.Context) (idx, rev []byte, unmap func() er
 	return idx, rev, func() error { return errors.Join(unix.Munmap(idx), unix.Munmap(rev)) }, nil
 }
 
+// localFile maps a copy. Copies are not synced when they are made; so a crash may
+// have left one that is not whole, and each is checked before its use.
 func (p *Pack) localFile(ctx context.Context, suffix string) ([]byte, error) {
 	dir := filepath.Join(p.store.config.LocalHome, localIndexes, p.storage)
-	name := filepath.Join(dir, packFile(p.info.ID, suffix))
-	data, err := mapFile(name)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return data, err
+	file := packFile(p.info.ID, suffix)
+	name := filepath.Join(dir, file)
+	if data, err := p.mapChecked(name); err == nil {
+		return data, nil
+	}
+	content, err := p.readIndex(ctx, suffix)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	if err := p.copyIndex(ctx, suffix, dir, name); err != nil {
+	if err := writeLocal(dir, file, content); err != nil {
 		return nil, err
 	}
-	return mapFile(name)
+	return p.mapChecked(name)
 }
 
-// copyIndex copies a file of the shared home and gives it its name once it is
-// known to be whole, for it will never be checked again.
-func (p *Pack) copyIndex(ctx context.Context, suffix, dir, name string) (err error) {
-	from, err := p.openShared(ctx, suffix)
+// readIndex reads a file of the shared home whole.
+func (p *Pack) readIndex(ctx context.Context, suffix string) ([]byte, error) {
+	f, err := p.openShared(ctx, suffix)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer from.Close()
-	to, err := os.CreateTemp(dir, "copy-*")
+	defer f.Close()
+	var content bytes.Buffer
+	err = p.store.useShared(ctx, func() error {
+		_, err := content.ReadFrom(io.NewSectionReader(f, 0, pack.MaxIndexBytes(p.info.Objects)))
+		return err
+	})
+	if err != nil {
+		if isCancelled(err) {
+			return nil, err
+		}
+		return nil, &UnavailableError{Pack: p.info.ID, Err: err}
+	}
+	return content.Bytes(), pack.CheckIndex(content.Bytes(), p.info.ID)
+}
+
+// writeLocal writes a file of the local home so that its name appears at once with
+// all of its content.
+func writeLocal(dir, name string, content []byte) (err error) {
+	f, err := os.CreateTemp(dir, "copy-*")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(to.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
-	copyErr := p.store.readShared(ctx, func() error {
-		_, err := io.Copy(to, io.NewSectionReader(from, 0, maxIndexBytes))
-		return err
-	})
-	// A crash must not leave a name on blocks that were never written.
-	if err := errors.Join(copyErr, to.Sync(), to.Close()); err != nil {
-		return &UnavailableError{Pack: p.info.ID, Err: err}
-	}
-	data, err := mapFile(to.Name())
-	if err != nil {
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := errors.Join(pack.CheckIndex(data, p.info.ID), unix.Munmap(data)); err != nil {
-		return err
-	}
-	return os.Rename(to.Name(), name)
+	return os.Rename(f.Name(), filepath.Join(dir, name))
 }
 
-// maxIndexBytes is more than the index of any pack can have.
-const maxIndexBytes = 256 << 30
-
-// mapFile maps a file of the local home into memory.
-func mapFile(name string) ([]byte, error) {
+// mapChecked maps a file of the local home into memory, if it is whole.
+func (p *Pack) mapChecked(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -95,5 +103,12 @@ func mapFile(name string) ([]byte, error) {
 	if info.Size() == 0 {
 		return nil, &CorruptPackError{Reason: "its index is empty"}
 	}
-	return unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	if err := pack.CheckIndex(data, p.info.ID); err != nil {
+		return nil, errors.Join(err, unix.Munmap(data))
+	}
+	return data, nil
 }

@@ -119,17 +119,31 @@ func (o *Objects) Read(ctx context.Context, id git.ObjectID) (object.Type, []byt
 	if !ok {
 		return 0, nil, ErrNotFound
 	}
-	t, data, err := p.read(ctx, p.index.Offset(pos), o.store.config.Limits.MemoryObject)
-	var size *pack.SizeError
-	if errors.As(err, &size) {
-		err = &TooLargeError{ID: id, Size: size.Size}
+	max := o.store.config.Limits.MemoryObject
+	t, data, err := p.read(ctx, p.index.Offset(pos), max)
+	var over *pack.SizeError
+	if !errors.As(err, &over) {
+		return t, data, err
 	}
-	return t, data, err
+	t, size, err := p.header(ctx, p.index.Offset(pos))
+	if err != nil {
+		return 0, nil, err
+	}
+	if size > max {
+		return 0, nil, &TooLargeError{ID: id, Size: size}
+	}
+	// It fits, but what it is made from does not.
+	b, err := p.readLarge(ctx, p.index.Offset(pos))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer b.close()
+	return t, b.data, b.toMemory(max)
 }
 
-// Open streams an object's content: what fits into memory from there, what is
-// stored whole from the pack. ctx must live for as long as the stream. Errors are
-// those of Read.
+// Open streams an object's content: from the pack if it is stored whole, else from
+// memory, or from a file in the local home if it is too large for that. ctx must
+// live for as long as the stream. Errors are those of Read but for *TooLargeError.
 func (o *Objects) Open(ctx context.Context, id git.ObjectID) (object.Type, int64, io.ReadCloser, error) {
 	p, pos, ok := o.Find(id)
 	if !ok {
@@ -144,11 +158,33 @@ func (o *Objects) Open(ctx context.Context, id git.ObjectID) (object.Type, int64
 		return e.Kind.Type(), e.Size, r, err
 	}
 	t, data, err := o.Read(ctx, id)
+	var tooLarge *TooLargeError
+	switch {
+	case err == nil:
+		return t, int64(len(data)), io.NopCloser(bytes.NewReader(data)), nil
+	case !errors.As(err, &tooLarge):
+		return 0, 0, nil, err
+	}
+	if t, _, err = p.header(ctx, e.Offset); err != nil {
+		return 0, 0, nil, err
+	}
+	b, err := p.readLarge(ctx, e.Offset)
 	if err != nil {
 		return 0, 0, nil, err
 	}
-	return t, int64(len(data)), io.NopCloser(bytes.NewReader(data)), nil
+	return t, b.size, &bodyReader{b.reader(), &b}, nil
 }
 
 // streamFrom is the size in bytes from which an object stored whole is streamed.
 const streamFrom = 1 << 20
+
+// bodyReader reads a body and closes it.
+type bodyReader struct {
+	io.Reader
+	body *body
+}
+
+func (r *bodyReader) Close() error {
+	r.body.close()
+	return nil
+}

@@ -248,12 +248,12 @@ func (p *Pack) readAt(ctx context.Context, b []byte, offset int64) error {
 		}
 		return err
 	}
-	err = p.store.readShared(ctx, read)
+	err = p.store.useShared(ctx, read)
 	if isGone(err) {
 		if f, err = p.file(ctx, f); err != nil {
 			return err
 		}
-		err = p.store.readShared(ctx, read)
+		err = p.store.useShared(ctx, read)
 	}
 	var corrupt *CorruptPackError
 	if err == nil || isCancelled(err) || errors.As(err, &corrupt) {
@@ -285,16 +285,16 @@ func (p *Pack) openShared(ctx context.Context, suffix string) (f File, err error
 	dir := packDir(p.storage)
 	name := path.Join(dir, packFile(p.info.ID, suffix))
 	open := func() (err error) { f, err = p.store.files.Open(name); return err }
-	err = p.store.readShared(ctx, open)
+	err = p.store.useShared(ctx, open)
 	for i := 0; isGone(err) && i < len(p.store.config.RetryDelays); i++ {
 		if i == 0 {
 			// What the list holds does not matter, nor whether it can be read.
-			_ = p.store.readShared(ctx, func() error { _, err := p.store.files.ReadDir(dir); return err })
+			_ = p.store.useShared(ctx, func() error { _, err := p.store.files.ReadDir(dir); return err })
 		}
 		if err := wait(ctx, p.store.config.RetryDelays[i]); err != nil {
 			return nil, err
 		}
-		err = p.store.readShared(ctx, open)
+		err = p.store.useShared(ctx, open)
 	}
 	if err == nil || isCancelled(err) {
 		return f, err

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"io"
 
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pack"
@@ -120,4 +122,48 @@ func (p *Pack) resultSize(ctx context.Context, e pack.Entry) (int64, error) {
 			return size, err
 		}
 	}
+}
+
+// readLarge makes an object that, or whose bases, memory may not hold, in files of
+// the local home.
+func (p *Pack) readLarge(ctx context.Context, offset int64) (b body, err error) {
+	var chain []pack.Entry
+	e, err := p.entryAt(ctx, offset)
+	for err == nil && e.Kind.IsDelta() {
+		if len(chain) == maxChain {
+			return body{}, errChain
+		}
+		chain = append(chain, e)
+		if offset, err = p.baseOffset(e); err == nil {
+			e, err = p.entryAt(ctx, offset)
+		}
+	}
+	if err != nil {
+		return body{}, err
+	}
+	scratch := p.store.newScratch()
+	defer func() { err = errors.Join(err, scratch.remove()) }() // the file lives on without its name
+	f, err := scratch.anonymous()
+	if err != nil {
+		return body{}, err
+	}
+	b = body{file: f, size: e.Size}
+	r, err := pack.NewStream(p.reader(ctx, e.DataOffset, e.End), e.Size)
+	if err == nil {
+		_, err = io.Copy(f, r)
+	}
+	for i := len(chain) - 1; i >= 0 && err == nil; i-- {
+		base, e := b, chain[i]
+		b, err = patch(scratch, &base, p.reader(ctx, e.DataOffset, e.End), e.Size, func(size int64) error {
+			if size > p.store.config.Limits.ObjectBytes {
+				return &LimitError{What: "size of an object", Limit: p.store.config.Limits.ObjectBytes, Unit: "bytes"}
+			}
+			return nil
+		})
+		base.close()
+	}
+	if err != nil {
+		b.close()
+	}
+	return b, err
 }

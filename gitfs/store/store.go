@@ -16,11 +16,12 @@ import (
 // Store is the objects of all repositories, as one process sees them. Its methods
 // may be called at the same time.
 type Store struct {
-	config Config
-	files  Files
-	blocks *blockCache
-	bases  *baseCache
-	reads  chan struct{} // holds a token for each read of the shared home under way
+	config  Config
+	files   Files
+	blocks  *blockCache
+	bases   *baseCache
+	reads   chan struct{} // holds a token for each use of the shared home under way
+	workers chan struct{} // holds a token for each worker that resolves deltas
 
 	mu      sync.Mutex
 	packs   map[packKey]*Pack
@@ -53,13 +54,14 @@ func Open(config Config) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		config: config,
-		files:  config.Files,
-		blocks: newBlockCache(config.BlockCacheBytes),
-		bases:  newBaseCache(config.BaseCacheBytes),
-		reads:  make(chan struct{}, config.SharedReads),
-		packs:  map[packKey]*Pack{},
-		idle:   list.New(),
+		config:  config,
+		files:   config.Files,
+		blocks:  newBlockCache(config.BlockCacheBytes),
+		bases:   newBaseCache(config.BaseCacheBytes),
+		reads:   make(chan struct{}, config.SharedUses),
+		workers: make(chan struct{}, config.Workers),
+		packs:   map[packKey]*Pack{},
+		idle:    list.New(),
 	}, nil
 }
 
@@ -176,14 +178,22 @@ func (s *Store) closeIdle(keep int) error {
 	return errors.Join(errs...)
 }
 
-// readShared waits for its turn to use the shared home, so that a slow server
+// newKey names a pack in caches.
+func (s *Store) newKey() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastKey++
+	return s.lastKey
+}
+
+// useShared waits for its turn to use the shared home, so that a slow server
 // does not take all threads of the process.
-func (s *Store) readShared(ctx context.Context, read func() error) error {
+func (s *Store) useShared(ctx context.Context, use func() error) error {
 	select {
 	case s.reads <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	defer func() { <-s.reads }()
-	return read()
+	return use()
 }

@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/object"
+	"github.com/annal-git/annal/gitfs/pack"
+)
+
+// Quarantine is a pack that was received and checked, but that is in no repository
+// yet. Its user calls Discard when done with it, whether it was published or not.
+type Quarantine struct {
+	store     *Store
+	storage   string
+	base      *Objects
+	scratch   *scratch
+	spool     spool // the pack
+	idx       spool
+	rev       spool
+	info      git.Pack
+	pack      *Pack
+	view      *Objects
+	types     []object.Type // of the objects by position; 0 if the repository had it
+	discarded bool
+}
+
+func (s *Store) newQuarantine(storage string, base *Objects) *Quarantine {
+	q := &Quarantine{store: s, storage: storage, base: base, scratch: s.newScratch()}
+	q.spool.scratch, q.idx.scratch, q.rev.scratch = q.scratch, q.scratch, q.scratch
+	q.setView()
+	return q
+}
+
+// setView puts the pack, if there is one, before the packs of the repository.
+func (q *Quarantine) setView() {
+	q.view = &Objects{store: q.store}
+	q.view.released.Store(true) // the packs belong to base and to q
+	if q.pack != nil {
+		q.view.packs = append(q.view.packs, q.pack)
+	}
+	if q.base != nil {
+		q.view.packs = append(q.view.packs, q.base.packs...)
+	}
+}
+
+// Pack describes the pack as it will be on the shared home. It is zero if there
+// were no objects.
+func (q *Quarantine) Pack() git.Pack { return q.info }
+
+// View is the repository as it will be with the pack. It is good until Discard,
+// and for as long as the base of the quarantine is pinned.
+func (q *Quarantine) View() *Objects { return q.view }
+
+// New yields the objects that came with the push, in the order of their ids. Some
+// of them the repository may have had before.
+func (q *Quarantine) New() iter.Seq2[git.ObjectID, object.Type] {
+	return func(yield func(git.ObjectID, object.Type) bool) {
+		for pos, typ := range q.types {
+			if typ != 0 && !yield(q.pack.index.ID(pos), typ) {
+				return
+			}
+		}
+	}
+}
+
+// index writes the indexes and makes the pack readable.
+func (q *Quarantine) index(t *table, id git.ObjectID) error {
+	order := make([]int32, len(t.entries))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return slices.Compare(t.entries[a].id[:], t.entries[b].id[:]) })
+	entries := make([]pack.IndexEntry, len(order))
+	q.types = make([]object.Type, len(order))
+	for pos, i := range order {
+		e := &t.entries[i]
+		entries[pos] = pack.IndexEntry{ID: e.id, CRC: e.crc, Offset: e.offset}
+		q.types[pos] = e.typ
+	}
+	if err := pack.WriteIndex(&q.idx, entries, id); err != nil {
+		return err
+	}
+	if err := pack.WriteReverse(&q.rev, entries, id); err != nil {
+		return err
+	}
+	idx, err := q.idx.bytes()
+	if err != nil {
+		return err
+	}
+	rev, err := q.rev.bytes()
+	if err != nil {
+		return err
+	}
+	index, err := pack.ParseIndex(idx, rev)
+	if err != nil {
+		return err
+	}
+	q.info = git.Pack{ID: id, Objects: int64(len(entries)), Bytes: q.spool.size}
+	q.pack = &Pack{store: q.store, key: q.store.newKey(), storage: q.storage, info: q.info, index: index}
+	q.pack.openFile = func(context.Context) (File, error) { return spoolFile{&q.spool}, nil }
+	q.setView()
+	return nil
+}
+
+// spoolFile reads a spool that somebody else closes.
+type spoolFile struct{ *spool }
+
+func (spoolFile) Close() error { return nil }
+
+// Discard forgets the quarantine and removes its files. What was published stays.
+// A second call does nothing.
+func (q *Quarantine) Discard() error {
+	if q.discarded {
+		return nil
+	}
+	q.discarded = true
+	if q.pack != nil {
+		q.store.blocks.drop(q.pack.key)
+	}
+	return errors.Join(q.spool.Close(), q.idx.Close(), q.rev.Close(), q.scratch.remove())
+}
