@@ -1,0 +1,92 @@
+package uploadpack
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/protocol"
+)
+
+// maxPrefixes is how many ref prefixes are looked at; with more, all refs are
+// listed, which the protocol allows.
+const maxPrefixes = 65_536
+
+// lsRefs answers the command ls-refs.
+func (c *conversation) lsRefs(args *arguments) error {
+	var symrefs, peel, unborn, all bool
+	var prefixes []string
+	for {
+		line, ok, err := args.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		key, value, _ := strings.Cut(line, " ")
+		switch {
+		case line == "symrefs":
+			symrefs = true
+		case line == "peel":
+			peel = true
+		case line == "unborn":
+			unborn = true
+		case key == "ref-prefix":
+			if len(prefixes) < maxPrefixes {
+				prefixes = append(prefixes, value)
+			} else {
+				all = true
+			}
+		default:
+			return protocol.Refuse("unexpected line: %q", protocol.Clip(line))
+		}
+	}
+	if all || len(prefixes) == 0 {
+		prefixes = []string{""}
+	}
+	prefixes = disjoint(prefixes)
+
+	if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix("HEAD", p) }) {
+		target := ""
+		if symrefs {
+			target = " symref-target:" + c.repo.Snapshot.Head
+		}
+		if head, born := c.head(); born {
+			peeled := ""
+			if peel && !head.Peeled.IsZero() {
+				peeled = " peeled:" + head.Peeled.String()
+			}
+			_ = c.lines.Printf("%s HEAD%s%s\n", head.ID, target, peeled)
+		} else if unborn && c.repo.Snapshot.Head != "" {
+			_ = c.lines.Printf("unborn HEAD%s\n", target)
+		}
+	}
+	for _, prefix := range prefixes {
+		for ref := range c.repo.Snapshot.Refs.Prefixed(prefix) {
+			c.listRef(ref, peel)
+		}
+	}
+	return c.lines.Flush()
+}
+
+func (c *conversation) listRef(ref git.Ref, peel bool) {
+	if peel && !ref.Peeled.IsZero() {
+		_ = c.lines.Printf("%s %s peeled:%s\n", ref.ID, ref.Name, ref.Peeled)
+		return
+	}
+	_ = c.lines.Printf("%s %s\n", ref.ID, ref.Name)
+}
+
+// disjoint sorts prefixes and drops those that others cover, so that no ref is
+// listed twice.
+func disjoint(prefixes []string) []string {
+	slices.Sort(prefixes)
+	kept := prefixes[:0]
+	for _, p := range prefixes {
+		if len(kept) == 0 || !strings.HasPrefix(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,143 @@
+package uploadpack
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/pktline"
+	"github.com/annal-git/annal/gitfs/protocol"
+	"github.com/annal-git/annal/gitfs/revwalk"
+	"github.com/annal-git/annal/gitfs/store"
+)
+
+// Config is what a Server needs. Zero limits take the defaults named.
+type Config struct {
+	Agent   string         // name and version shown to clients, such as annal/1.0
+	Commits *revwalk.Cache // may be shared with others; nil caches nothing
+
+	MaxWants     int // objects asked for in one request; default 250,000
+	MaxHaves     int // common objects remembered in one request; default 16,384
+	MaxArguments int // lines of any other kind in one request; default 100,000
+	Counting     int // requests that look for objects at a time; default 2 for each CPU
+}
+
+// Server answers upload-pack requests. It is safe for concurrent use.
+type Server struct {
+	config   Config
+	counting chan struct{} // a token for each request that looks for objects
+}
+
+// New makes a Server.
+func New(c Config) *Server {
+	c.Agent = cmp.Or(c.Agent, "annal")
+	c.MaxWants = cmp.Or(c.MaxWants, 250_000)
+	c.MaxHaves = cmp.Or(c.MaxHaves, 16_384)
+	c.MaxArguments = cmp.Or(c.MaxArguments, 100_000)
+	c.Counting = cmp.Or(c.Counting, 2*runtime.GOMAXPROCS(0))
+	return &Server{config: c, counting: make(chan struct{}, c.Counting)}
+}
+
+// Repository is what one request is served from. Snapshot and Objects belong
+// together and stay the same for the whole request.
+type Repository struct {
+	Snapshot *gitfs.Snapshot
+	Objects  *store.Objects
+	// Hides says that some refs were left out of the snapshot, so that what a
+	// client claims to have must be reachable from the others to be believed.
+	Hides bool
+	// RecentTips, if set, returns what visible refs named in the last minutes:
+	// a client may ask for what it was shown just before a ref moved.
+	RecentTips func(ctx context.Context) ([]git.ObjectID, error)
+}
+
+// Transport says how a client is connected.
+type Transport struct {
+	Version   protocol.Version
+	Stateless bool // each request repeats what was agreed before, as over HTTP
+}
+
+// Advertise writes what a client is told first: refs, or with version 2 what the
+// server can do.
+func (s *Server) Advertise(ctx context.Context, w io.Writer, repo *Repository, t Transport) error {
+	c := s.conversation(nil, w, repo, t)
+	if t.Version == protocol.V2 {
+		c.advertiseCapabilities()
+	} else {
+		c.advertiseRefs()
+	}
+	return c.out.Flush()
+}
+
+// Serve answers what a client sends until it ends. Over a duplex stream, Advertise
+// comes first. The client has been told of the error that is returned, if it could
+// be; a *protocol.Refusal or *pktline.FormatError is the client's fault.
+func (s *Server) Serve(ctx context.Context, r io.Reader, w io.Writer, repo *Repository, t Transport) error {
+	c := s.conversation(r, w, repo, t)
+	var err error
+	if t.Version == protocol.V2 {
+		err = c.serveV2(ctx)
+	} else {
+		err = c.serveV0(ctx)
+	}
+	if err != nil && !c.packing {
+		// Whatever fails now, the first error is the one that matters.
+		_ = c.lines.Error(userText(err))
+	}
+	return errors.Join(err, c.out.Flush())
+}
+
+// conversation is one call of Serve.
+type conversation struct {
+	*Server
+	repo      *Repository
+	transport Transport
+	graph     *revwalk.Graph
+	in        *pktline.Reader
+	w         io.Writer
+	out       *bufio.Writer // on top of w
+	lines     *pktline.Writer
+	packing   bool // errors go to the side-band from now on
+}
+
+func (s *Server) conversation(r io.Reader, w io.Writer, repo *Repository, t Transport) *conversation {
+	out := bufio.NewWriterSize(w, 32<<10)
+	c := &conversation{
+		Server: s, repo: repo, transport: t, w: w, out: out, lines: pktline.NewWriter(out),
+		graph: revwalk.NewGraph(repo.Objects, s.config.Commits),
+	}
+	if r != nil {
+		c.in = pktline.NewReader(r)
+	}
+	return c
+}
+
+// head returns the ref that HEAD names, if it exists.
+func (c *conversation) head() (git.Ref, bool) {
+	return c.repo.Snapshot.Refs.Get(c.repo.Snapshot.Head)
+}
+
+// userText is what a client is told of an error.
+func userText(err error) string {
+	var refusal *protocol.Refusal
+	var format *pktline.FormatError
+	var filter *revwalk.FilterError
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Error()
+	case errors.As(err, &format):
+		return format.Error()
+	case errors.As(err, &filter):
+		return filter.Error()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "protocol error: the request is cut off"
+	case errors.Is(err, revwalk.ErrNothingSelected):
+		return revwalk.ErrNothingSelected.Error()
+	}
+	return "internal error"
+}

@@ -1,0 +1,119 @@
+package uploadpack
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/annal-git/annal/gitfs/pktline"
+	"github.com/annal-git/annal/gitfs/protocol"
+)
+
+// maxCapabilities bounds the lines before the arguments of a command.
+const maxCapabilities = 128
+
+// serveV2 answers commands until the client ends.
+func (c *conversation) serveV2(ctx context.Context) error {
+	for {
+		command, args, err := c.readCommand()
+		if err != nil || command == "" {
+			return err
+		}
+		switch command {
+		case "ls-refs":
+			err = c.lsRefs(args)
+		case "fetch":
+			err = c.fetch(ctx, args)
+		case "object-info":
+			err = c.objectInfo(ctx, args)
+		default:
+			err = protocol.Refuse("invalid command %q", protocol.Clip(command))
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.out.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// readCommand reads a request up to its arguments. No command means that the
+// client is done.
+func (c *conversation) readCommand() (command string, args *arguments, err error) {
+	capabilities := protocol.Capabilities{}
+	for n := 0; ; n++ {
+		p, err := c.in.Next()
+		if errors.Is(err, io.EOF) && n == 0 {
+			return "", nil, nil
+		}
+		if err != nil {
+			return "", nil, midway(err)
+		}
+		args = &arguments{in: c.in, left: c.config.MaxArguments + c.config.MaxWants, done: p.Kind == pktline.Flush}
+		switch {
+		case p.Kind == pktline.Flush && n == 0:
+			return "", nil, nil
+		case p.Kind == pktline.Flush, p.Kind == pktline.Delim:
+			if command == "" {
+				return "", nil, protocol.Refuse("protocol error: no command requested")
+			}
+			return command, args, capabilities.CheckObjectFormat()
+		case p.Kind != pktline.Data:
+			return "", nil, protocol.Refuse("protocol error: unexpected packet")
+		case n >= maxCapabilities:
+			return "", nil, protocol.Refuse("protocol error: more than %d capabilities", maxCapabilities)
+		}
+		line := p.Text()
+		if name, ok := strings.CutPrefix(line, "command="); ok {
+			if command != "" {
+				return "", nil, protocol.Refuse("protocol error: command %q requested after %q", protocol.Clip(name), protocol.Clip(command))
+			}
+			command = name
+			continue
+		}
+		switch key, _, _ := strings.Cut(line, "="); key {
+		case "agent", "object-format", "session-id", "server-option":
+			capabilities.Add(line)
+		default:
+			return "", nil, protocol.Refuse("unknown capability %q", protocol.Clip(line))
+		}
+	}
+}
+
+// midway turns the end of the input within a request into an error that says so.
+func midway(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// arguments are the lines behind the delimiter of a request.
+type arguments struct {
+	in   *pktline.Reader
+	left int  // lines that may still come
+	done bool // the flush packet has been read
+}
+
+// next returns the next line. ok is false behind the last one.
+func (a *arguments) next() (line string, ok bool, err error) {
+	if a.done {
+		return "", false, nil
+	}
+	p, err := a.in.Next()
+	switch {
+	case err != nil:
+		return "", false, midway(err)
+	case p.Kind == pktline.Flush:
+		a.done = true
+		return "", false, nil
+	case p.Kind != pktline.Data:
+		return "", false, protocol.Refuse("protocol error: unexpected packet")
+	case a.left == 0:
+		return "", false, protocol.Refuse("too many lines in one request")
+	}
+	a.left--
+	return p.Text(), true, nil
+}
