@@ -1,7 +1,6 @@
 package gitfstest
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,13 +56,12 @@ func InstallPushed(t testing.TB, sharedHome, repository string, steps ...[]strin
 		for _, rev := range before {
 			revs.WriteString("^" + rev + "\n")
 		}
-		out := GitInput(t, repository, []byte(revs.String()), "pack-objects", "--quiet", "--revs", "--thin", "--stdout", "--delta-base-offset")
+		pack := packObjects(t, repository, revs.String(), "--thin")
 		before = append(before, step...)
-		pack := []byte(out)
-		if len(pack) < 33 {
-			continue // nothing new
+		if len(pack) <= emptyPack {
+			continue
 		}
-		name := strings.TrimPrefix(GitInput(t, scratch, []byte(out), "index-pack", "--stdin", "--fix-thin", "--rev-index"), "pack\t")
+		name := strings.TrimPrefix(GitInput(t, scratch, pack, "index-pack", "--stdin", "--fix-thin", "--rev-index"), "pack\t")
 		packs = append(packs, Install(t, sharedHome, Storage, filepath.Join(scratch, "objects", "pack", "pack-"+name+".pack")))
 	}
 	return packs
@@ -75,16 +73,43 @@ func ClientWith(t testing.TB, repository string, revisions []string) string {
 	client := filepath.Join(t.TempDir(), "client.git")
 	Git(t, "", "init", "--quiet", "--bare", client)
 	if len(revisions) > 0 {
-		pack := GitInput(t, repository, []byte(strings.Join(revisions, "\n")+"\n"), "pack-objects", "--quiet", "--revs", "--stdout")
-		GitInput(t, client, []byte(pack), "index-pack", "--stdin")
+		GitInput(t, client, packObjects(t, repository, strings.Join(revisions, "\n")+"\n"), "index-pack", "--stdin")
 	}
 	return client
 }
 
-// Remove deletes a file or folder.
-func Remove(t testing.TB, path string) {
+// emptyPack is the size of a pack without objects, in bytes.
+const emptyPack = 32
+
+func packObjects(t testing.TB, repository, revisions string, options ...string) []byte {
 	t.Helper()
-	if err := os.RemoveAll(path); err != nil {
-		t.Fatal(err)
+	args := append([]string{"pack-objects", "--quiet", "--revs", "--stdout", "--delta-base-offset"}, options...)
+	pack, err := TryGit(t, repository, []byte(revisions), args...) // Git would trim it
+	if err != nil {
+		t.Fatalf("%v\n%s", err, pack)
 	}
+	return []byte(pack)
+}
+
+// RefsOf reads the refs of a repository on disk.
+func RefsOf(t testing.TB, repository string) []git.Ref {
+	t.Helper()
+	var refs []git.Ref
+	for line := range strings.Lines(Git(t, repository, "for-each-ref", "--format=%(objectname) %(*objectname) %(refname)")) {
+		id, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		peeled, name, _ := strings.Cut(rest, " ")
+		ref := git.Ref{Name: name, ID: git.MustParseObjectID(id)}
+		if peeled != "" {
+			// For a tag of a tag, git 2.39 shows only the next one.
+			ref.Peeled = git.MustParseObjectID(Git(t, repository, "rev-parse", id+"^{}"))
+		}
+		refs = append(refs, ref)
+	}
+	return refs
+}
+
+// Serve installs a whole repository in a store and returns it with its refs.
+func Serve(t testing.TB, config store.Config, repository string) *Memory {
+	t.Helper()
+	return NewMemory([]git.Pack{Install(t, config.SharedHome, Storage, PackFile(t, repository))}, RefsOf(t, repository)...)
 }

@@ -28,12 +28,12 @@ const (
 // writer. Data is gathered into packets of the full size; all methods may be
 // called from several goroutines.
 type Sideband struct {
-	mu      sync.Mutex
-	w       io.Writer
-	limit   int    // payload of a packet
-	data    []byte // "????" 0x01, then data not yet sent
-	err     error
-	sent    bool // something went out since the last tick of the keep-alive
+	mu    sync.Mutex
+	w     io.Writer
+	limit int    // payload of a packet
+	data  []byte // "????" 0x01, then data not yet sent
+	err   error
+	sent  bool // something went out since the last tick of the keep-alive
 }
 
 // NewSideband makes a Sideband whose packets carry at most limit bytes. When w

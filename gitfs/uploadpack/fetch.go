@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 )
@@ -105,7 +106,7 @@ func (c *conversation) readFetch(args *arguments) (*request, error) {
 			}
 			r.wants = append(r.wants, id)
 		case "want-ref":
-			ref, ok := c.repo.Snapshot.Refs.Get(value)
+			ref, ok := c.wantRef(value)
 			if !ok || len(r.wantRefs) >= c.config.MaxWants {
 				return nil, protocol.Refuse("unknown ref %s", protocol.Clip(value))
 			}
@@ -135,4 +136,14 @@ func (c *conversation) readFetch(args *arguments) (*request, error) {
 			return nil, protocol.Refuse("unexpected line: %q", protocol.Clip(line))
 		}
 	}
+}
+
+// wantRef finds a ref by its full name, which may be HEAD.
+func (c *conversation) wantRef(name string) (git.Ref, bool) {
+	if name != "HEAD" {
+		return c.repo.Snapshot.Refs.Get(name)
+	}
+	head, born := c.head()
+	head.Name = name
+	return head, born
 }

@@ -217,12 +217,12 @@ func (c *conversation) readRound() (round, error) {
 	for {
 		p, err := c.in.Next()
 		switch {
-		case errors.Is(err, io.EOF):
-			// A stateless client ends its request where it would wait.
-			r.end = !c.transport.Stateless
+		case errors.Is(err, io.EOF) && len(r.haves) == 0:
+			// A stateless client asks for the end of its history alone first.
+			r.end = true
 			return r, nil
 		case err != nil:
-			return r, err
+			return r, midway(err)
 		case p.Kind == pktline.Flush:
 			return r, nil
 		case p.Kind != pktline.Data:

@@ -1,0 +1,47 @@
+package smarthttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/gitfs"
+)
+
+// Errors with which Repositories refuses a request.
+var (
+	// ErrUnauthenticated asks the caller to say who he is: none or wrong
+	// credentials. Answered 401.
+	ErrUnauthenticated = errors.New("authentication required")
+	// ErrForbidden refuses a caller who may know of the repository. Answered 403.
+	ErrForbidden = errors.New("permission denied")
+)
+
+// Repositories finds repositories and knows who may use them.
+type Repositories interface {
+	// Open looks up a repository for the caller of r, who wants to read or write
+	// it. The project is a key or ~user; it and the slug are as the URL has them,
+	// in any case, without .git. Errors: ErrUnauthenticated, ErrForbidden,
+	// *domain.NotFoundError if there is no such repository or the caller must not
+	// learn that there is.
+	Open(r *http.Request, project, repo string, write bool) (*Access, error)
+}
+
+// Access is what one caller may do with one repository.
+type Access struct {
+	// Snapshot gives the repository as it is now, with the refs that the caller
+	// may see.
+	Snapshot func(ctx context.Context) (*gitfs.Snapshot, error)
+	// Hides says that the snapshot leaves out refs.
+	Hides bool
+	// RecentTips, if set, returns what visible refs named in the last minutes.
+	RecentTips func(ctx context.Context) ([]git.ObjectID, error)
+	// Allow, if set, judges one update of a push before its pack is read: it
+	// returns why it is refused, or "".
+	Allow func(ctx context.Context, u git.RefUpdate) string
+	// Commit makes a push happen; see receivepack.Repository. Only called if the
+	// repository was opened to write.
+	Commit func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error)
+}

@@ -1,0 +1,293 @@
+package smarthttp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/pktline"
+	"github.com/annal-git/annal/gitfs/protocol"
+	"github.com/annal-git/annal/gitfs/receivepack"
+	"github.com/annal-git/annal/gitfs/store"
+	"github.com/annal-git/annal/gitfs/uploadpack"
+)
+
+// Config is what a Handler needs. Zero values take the defaults named.
+type Config struct {
+	Repositories Repositories
+	Store        *store.Store
+	Upload       *uploadpack.Server
+	Receive      *receivepack.Server
+	Log          *slog.Logger // default slog.Default()
+
+	// MaxFetchRequest bounds the body of a fetch when it is unpacked, in bytes;
+	// default 16 MiB.
+	MaxFetchRequest int64
+	// Idle is how long a client may neither send nor take anything; default 60 s.
+	Idle time.Duration
+}
+
+// Handler answers Git's requests.
+type Handler struct{ Config }
+
+// New makes a Handler.
+func New(c Config) *Handler {
+	c.MaxFetchRequest = cmp.Or(c.MaxFetchRequest, 16<<20)
+	c.Idle = cmp.Or(c.Idle, time.Minute)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return &Handler{c}
+}
+
+const (
+	uploadPack  = "git-upload-pack"
+	receivePack = "git-receive-pack"
+)
+
+// Register adds the routes under a group, which is mounted at /scm.
+func (h *Handler) Register(g *echo.Group) {
+	route := func(path, method string, handle echo.HandlerFunc) {
+		g.Any("/:project/:repo/"+path, func(c echo.Context) error {
+			if c.Request().Method != method {
+				c.Response().Header().Set(echo.HeaderAllow, method)
+				return h.refuse(c, http.StatusMethodNotAllowed, "Method not allowed.")
+			}
+			return handle(c)
+		})
+	}
+	route("info/refs", http.MethodGet, h.handleInfoRefs)
+	route(uploadPack, http.MethodPost, h.handleUploadPack)
+	route(receivePack, http.MethodPost, h.handleReceivePack)
+	// Everything that only a client without the smart protocol would ask for.
+	g.Any("/:project/:repo/*", func(c echo.Context) error {
+		return h.refuse(c, http.StatusNotFound, notFound)
+	})
+}
+
+const notFound = "Repository not found."
+
+// handleInfoRefs answers the first request of a fetch or push.
+func (h *Handler) handleInfoRefs(c echo.Context) error {
+	service, err := oneService(c)
+	if err != nil {
+		return h.refuse(c, http.StatusBadRequest, err.Error())
+	}
+	if service != "" && service != uploadPack && service != receivePack {
+		return h.refuse(c, http.StatusBadRequest, "Unknown Git service.")
+	}
+	write := service == receivePack
+	return h.open(c, write, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+		if service == "" {
+			return h.refuse(c, http.StatusForbidden, "The dumb HTTP protocol is not served here. Use a newer Git.")
+		}
+		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
+		h.begin(c, "application/x-"+service+"-advertisement")
+		w := h.writer(c)
+		if write || version != protocol.V2 {
+			lines := pktline.NewWriter(w)
+			_ = lines.Printf("# service=%s\n", service)
+			if err := lines.Flush(); err != nil {
+				return err
+			}
+		}
+		if write {
+			return h.Receive.Advertise(ctx, w, receiveRepository(a, snapshot, objects),
+				receivepack.Transport{Version: version, Stateless: true})
+		}
+		return h.Upload.Advertise(ctx, w, uploadRepository(a, snapshot, objects),
+			uploadpack.Transport{Version: version, Stateless: true})
+	})
+}
+
+// handleUploadPack answers one request of a fetch.
+func (h *Handler) handleUploadPack(c echo.Context) error {
+	if reason := disagrees(c, uploadPack); reason != "" {
+		return h.refuse(c, http.StatusBadRequest, reason)
+	}
+	return h.open(c, false, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+		body, err := h.body(c, h.MaxFetchRequest)
+		if err != nil {
+			return h.refuse(c, http.StatusUnsupportedMediaType, err.Error())
+		}
+		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
+		h.begin(c, "application/x-git-upload-pack-result")
+		return h.Upload.Serve(ctx, body, h.writer(c), uploadRepository(a, snapshot, objects),
+			uploadpack.Transport{Version: version, Stateless: true})
+	})
+}
+
+// handleReceivePack answers a push.
+func (h *Handler) handleReceivePack(c echo.Context) error {
+	if reason := disagrees(c, receivePack); reason != "" {
+		return h.refuse(c, http.StatusBadRequest, reason)
+	}
+	return h.open(c, true, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+		body, err := h.body(c, 0)
+		if err != nil {
+			return h.refuse(c, http.StatusUnsupportedMediaType, err.Error())
+		}
+		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
+		h.begin(c, "application/x-git-receive-pack-result")
+		return h.Receive.Serve(ctx, body, h.writer(c), receiveRepository(a, snapshot, objects),
+			receivepack.Transport{Version: version, Stateless: true})
+	})
+}
+
+func uploadRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *uploadpack.Repository {
+	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips}
+}
+
+func receiveRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
+	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, Allow: a.Allow, Commit: a.Commit}
+}
+
+// open looks up the repository, pins it and calls serve.
+func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *Access, *gitfs.Snapshot, *store.Objects) error) error {
+	project, repo, ok := names(c)
+	if !ok {
+		return h.refuse(c, http.StatusNotFound, notFound)
+	}
+	access, err := h.Repositories.Open(c.Request(), project, repo, write)
+	if err != nil {
+		return h.fail(c, err)
+	}
+	ctx := c.Request().Context()
+	snapshot, err := access.Snapshot(ctx)
+	if err != nil {
+		return h.fail(c, err)
+	}
+	objects, err := h.Store.Objects(ctx, snapshot.Storage, snapshot.Packs)
+	if err != nil {
+		return h.fail(c, err)
+	}
+	defer objects.Release()
+	defer h.endDeadlines(c)
+	if err := serve(ctx, access, snapshot, objects); err != nil {
+		// The client has been told in its own protocol.
+		h.log(c, err)
+	}
+	return nil
+}
+
+// names returns the project and repository of a URL. Everything that no name can
+// hold is refused here, once, after decoding.
+func names(c echo.Context) (project, repo string, ok bool) {
+	project, repo = c.Param("project"), c.Param("repo")
+	if c.Request().URL.RawPath != "" { // else it has been decoded
+		var errs [2]error
+		project, errs[0] = url.PathUnescape(project)
+		repo, errs[1] = url.PathUnescape(repo)
+		if errors.Join(errs[:]...) != nil {
+			return "", "", false
+		}
+	}
+	if suffix := len(repo) - len(".git"); suffix > 0 && strings.EqualFold(repo[suffix:], ".git") {
+		repo = repo[:suffix]
+	}
+	return project, repo, plain(strings.TrimPrefix(project, "~")) && plain(repo)
+}
+
+const maxName = 255
+
+func plain(name string) bool {
+	if name == "" || len(name) > maxName || strings.Trim(name, ".") == "" {
+		return false
+	}
+	return strings.IndexFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-@", r)
+	}) < 0
+}
+
+// oneService returns the service that a query names, "" if none.
+func oneService(c echo.Context) (string, error) {
+	services := c.QueryParams()["service"]
+	switch len(services) {
+	case 0:
+		return "", nil
+	case 1:
+		return services[0], nil
+	}
+	return "", errors.New("More than one Git service.")
+}
+
+// disagrees says what in a request contradicts the service that its path names.
+func disagrees(c echo.Context, service string) string {
+	named, err := oneService(c)
+	switch {
+	case err != nil:
+		return err.Error()
+	case named != "" && named != service:
+		return "The service named does not fit to the URL."
+	case c.Request().Header.Get(echo.HeaderContentType) != "application/x-"+service+"-request":
+		return "The content type does not fit to the URL."
+	}
+	return ""
+}
+
+// begin writes the headers of an answer.
+func (h *Handler) begin(c echo.Context, contentType string) {
+	noCache(c)
+	c.Response().Header().Set(echo.HeaderContentType, contentType)
+}
+
+func noCache(c echo.Context) {
+	header := c.Response().Header()
+	header.Set(echo.HeaderCacheControl, "no-cache, max-age=0, must-revalidate")
+	header.Set("Expires", "Fri, 01 Jan 1980 00:00:00 GMT")
+	header.Set("Pragma", "no-cache")
+}
+
+// refuse answers with a sentence, which git shows to its user.
+func (h *Handler) refuse(c echo.Context, status int, message string) error {
+	noCache(c)
+	return c.String(status, message+"\n")
+}
+
+// fail answers with the status that fits to an error.
+func (h *Handler) fail(c echo.Context, err error) error {
+	var missing *domain.NotFoundError
+	var conflict *domain.ConflictError
+	var unavailable *store.UnavailableError
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="Annal"`)
+		return h.refuse(c, http.StatusUnauthorized, "Authentication required.")
+	case errors.Is(err, ErrForbidden):
+		return h.refuse(c, http.StatusForbidden, "You are not permitted to do this.")
+	case errors.As(err, &missing):
+		// Whatever is missing: nobody is to learn how far the search came.
+		return h.refuse(c, http.StatusNotFound, notFound)
+	case errors.As(err, &conflict):
+		return h.refuse(c, http.StatusConflict, conflict.Message)
+	case errors.As(err, &unavailable):
+		h.log(c, err)
+		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
+		return h.refuse(c, http.StatusServiceUnavailable, "The repository cannot be read at the moment. Try again later.")
+	}
+	h.log(c, err)
+	return h.refuse(c, http.StatusInternalServerError, "Internal server error.")
+}
+
+// log writes down an error: what a client did wrong in detail, what went wrong
+// here as a warning.
+func (h *Handler) log(c echo.Context, err error) {
+	ctx := c.Request().Context()
+	var refusal *protocol.Refusal
+	var format *pktline.FormatError
+	level := slog.LevelWarn
+	if errors.As(err, &refusal) || errors.As(err, &format) || ctx.Err() != nil {
+		level = slog.LevelDebug
+	}
+	h.Log.Log(ctx, level, "git request failed", "method", c.Request().Method, "path", c.Path(),
+		"project", c.Param("project"), "repository", c.Param("repo"), "error", err)
+}

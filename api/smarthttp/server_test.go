@@ -1,0 +1,83 @@
+package smarthttp_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/goleak"
+
+	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/receivepack"
+	"github.com/annal-git/annal/gitfs/revwalk"
+	"github.com/annal-git/annal/gitfs/store"
+	"github.com/annal-git/annal/gitfs/uploadpack"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// site serves one repository, PRJ/repo, which anybody may read and the user
+// "writer" with the password "secret" may write.
+type site struct {
+	*httptest.Server
+	memory *gitfstest.Memory
+	access func(*smarthttp.Access) // may change what is allowed
+}
+
+func (s *site) Open(r *http.Request, project, repo string, write bool) (*smarthttp.Access, error) {
+	user, password, given := r.BasicAuth()
+	if given && (user != "writer" && user != "reader" || password != "secret") {
+		return nil, smarthttp.ErrUnauthenticated
+	}
+	if !strings.EqualFold(project, "PRJ") && project != "~user" || !strings.EqualFold(repo, "repo") {
+		return nil, domain.NotFound("repository", "There is no such repository.")
+	}
+	if write && !given {
+		return nil, smarthttp.ErrUnauthenticated
+	}
+	if write && user != "writer" {
+		return nil, smarthttp.ErrForbidden
+	}
+	access := &smarthttp.Access{Snapshot: s.memory.Snapshot, Commit: s.memory.Commit}
+	if s.access != nil {
+		s.access(access)
+	}
+	return access, nil
+}
+
+// url is where a client finds the repository.
+func (s *site) url() string {
+	return strings.Replace(s.URL, "http://", "http://writer:secret@", 1) + "/scm/prj/repo.git"
+}
+
+// serve starts a site with the repository on disk, or an empty one.
+func serve(t testing.TB, repository string) *site {
+	t.Helper()
+	objects, config := gitfstest.NewStore(t)
+	memory := gitfstest.NewMemory(nil)
+	if repository != "" {
+		memory = gitfstest.Serve(t, config, repository)
+	}
+	return serveMemory(t, objects, memory)
+}
+
+func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory) *site {
+	t.Helper()
+	s := &site{memory: memory}
+	commits := revwalk.NewCache(8 << 20)
+	handler := smarthttp.New(smarthttp.Config{
+		Repositories: s,
+		Store:        objects,
+		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits}),
+		Receive:      receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
+	})
+	e := echo.New()
+	handler.Register(e.Group("/scm"))
+	s.Server = httptest.NewServer(e)
+	t.Cleanup(s.Close)
+	return s
+}

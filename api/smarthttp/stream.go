@@ -1,0 +1,120 @@
+package smarthttp
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/annal-git/annal/gitfs/protocol"
+)
+
+// body returns the body of a request, unpacked. With a limit, reading more bytes
+// than that is refused, so that a little that unpacks to a lot does no harm.
+func (h *Handler) body(c echo.Context, limit int64) (io.Reader, error) {
+	var body io.Reader = &idleReader{
+		r: c.Request().Body, control: http.NewResponseController(c.Response()), idle: h.Idle,
+	}
+	switch c.Request().Header.Get(echo.HeaderContentEncoding) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		body = &gzipReader{packed: body}
+	default:
+		return nil, errors.New("Unknown content encoding.")
+	}
+	if limit > 0 {
+		body = &limitReader{r: body, left: limit, limit: limit}
+	}
+	return body, nil
+}
+
+// gzipReader unpacks, and reads nothing before it is asked to: only then is the
+// client told to go on.
+type gzipReader struct {
+	packed   io.Reader
+	unpacked *gzip.Reader
+}
+
+func (r *gzipReader) Read(b []byte) (int, error) {
+	if r.unpacked == nil {
+		unpacked, err := gzip.NewReader(r.packed)
+		if err != nil {
+			return 0, badGzip(err)
+		}
+		r.unpacked = unpacked
+	}
+	n, err := r.unpacked.Read(b)
+	return n, badGzip(err)
+}
+
+func badGzip(err error) error {
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return protocol.Refuse("the body of the request is not gzip")
+	}
+	return err
+}
+
+type limitReader struct {
+	r           io.Reader
+	left, limit int64
+}
+
+func (r *limitReader) Read(b []byte) (int, error) {
+	if r.left <= 0 {
+		if n, err := io.ReadFull(r.r, make([]byte, 1)); n == 0 {
+			return 0, err
+		}
+		return 0, protocol.Refuse("the request is larger than %d bytes", r.limit)
+	}
+	n, err := r.r.Read(b[:min(int64(len(b)), r.left)])
+	r.left -= int64(n)
+	return n, err
+}
+
+// idleReader gives the client a time in which it has to send something.
+type idleReader struct {
+	r       io.Reader
+	control *http.ResponseController
+	idle    time.Duration
+}
+
+func (r *idleReader) Read(b []byte) (int, error) {
+	// Connections without deadlines, as in tests, go without.
+	_ = r.control.SetReadDeadline(time.Now().Add(r.idle))
+	n, err := r.r.Read(b)
+	// While the answer is made the client has nothing to send, and the server
+	// listens all the same whether it is still there.
+	_ = r.control.SetReadDeadline(time.Time{})
+	return n, err
+}
+
+// idleWriter gives the client a time in which it has to take something.
+type idleWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	idle    time.Duration
+}
+
+// writer returns the body of the answer.
+func (h *Handler) writer(c echo.Context) *idleWriter {
+	return &idleWriter{w: c.Response(), control: http.NewResponseController(c.Response()), idle: h.Idle}
+}
+
+func (w *idleWriter) Write(b []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
+	return w.w.Write(b)
+}
+
+// Flush sends what has been written so far.
+func (w *idleWriter) Flush() {
+	// If the client is gone, the next Write says so.
+	_ = w.control.Flush()
+}
+
+// endDeadlines leaves the connection as it was for the next request.
+func (h *Handler) endDeadlines(c echo.Context) {
+	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Time{})
+}
