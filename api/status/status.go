@@ -96,8 +96,8 @@ func (n *Node) State() State {
 	}
 }
 
-// Register adds the route. Anybody may ask: a balancer has no account.
-func (n *Node) Register(e *echo.Echo) {
+// Mount adds the route. Anybody may ask: a balancer has no account.
+func (n *Node) Mount(e *echo.Echo) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/status", func(c echo.Context) error {
 		state := n.State()
 		c.Response().Header().Set("Cache-Control", "no-store")

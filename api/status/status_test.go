@@ -18,7 +18,7 @@ func TestStates(t *testing.T) {
 	t.Parallel()
 	node := status.New()
 	e := echo.New()
-	node.Register(e)
+	node.Mount(e)
 	for _, step := range []struct {
 		do    func()
 		code  int

@@ -84,11 +84,14 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 
-	site := echo.New()
-	state.Register(site)
-	front.serve(site)
+	n := &node{settings: s, log: log, state: state, pool: pool, events: events, metrics: metrics}
+	if err := n.open(ctx); err != nil {
+		return err
+	}
+	defer n.close()
+	front.serve(n.site)
 	state.Ready()
-	fmt.Fprintf(c.out, "Annal %s is running at %s\n", version, s.BaseURL)
+	n.welcome(c.out)
 
 	select {
 	case <-ctx.Done():
@@ -154,7 +157,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger, state *status.No
 	s.deriveBaseURL(listener.Addr())
 	f := &front{failed: make(chan error, 1)}
 	starting := echo.New()
-	state.Register(starting)
+	state.Mount(starting)
 	starting.RouteNotFound("/*", func(c echo.Context) error {
 		c.Response().Header().Set("Retry-After", "5")
 		return c.String(http.StatusServiceUnavailable, "Annal is starting. Try again in a few seconds.\n")

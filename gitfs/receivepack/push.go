@@ -139,12 +139,12 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 		pack := quarantine.Pack()
 		request.Pack = &pack
 	}
-	faultpoint.Reach("push.published")
+	faultpoint.Reach(PushPublished)
 	results, err := p.repo.Commit(ctx, request)
 	if err != nil {
 		return fmt.Errorf("commit push: %w", err)
 	}
-	faultpoint.Reach("push.committed")
+	faultpoint.Reach(PushCommitted)
 	if len(results) != len(moves) {
 		return fmt.Errorf("commit push: %d results for %d updates", len(results), len(moves))
 	}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/gitfs"
+)
+
+// pushIDHeader lets a client that repeats a push after a lost answer say so: under
+// the same UUID it happens once.
+const pushIDHeader = "Annal-Push-Id"
+
+// repositories opens repositories for Git requests: who asks, may he, and what a push
+// of his does to the log. It implements smarthttp.Repositories.
+type repositories struct {
+	log         *eventstore.Log
+	credentials *credentials.Authenticator
+	judge       permission.Judge
+	snapshots   snapshots
+}
+
+// Open implements smarthttp.Repositories.
+func (r repositories) Open(request *http.Request, project, slug string, write bool) (*smarthttp.Access, error) {
+	caller, err := r.credentials.Authenticate(request)
+	var refused *credentials.RefusedError
+	if errors.As(err, &refused) {
+		return nil, smarthttp.ErrUnauthenticated
+	}
+	if err != nil {
+		return nil, err
+	}
+	need := access.RepoRead
+	if write {
+		need = access.RepoWrite
+	}
+	found, err := r.judge.Repository(request.Context(), caller, project, slug, need)
+	var denied *permission.DeniedError
+	if errors.As(err, &denied) {
+		if denied.Anonymous {
+			return nil, smarthttp.ErrUnauthenticated
+		}
+		return nil, smarthttp.ErrForbidden
+	}
+	if err != nil {
+		return nil, err
+	}
+	opened := &smarthttp.Access{
+		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) { return r.snapshots.Snapshot(ctx, found.ID) },
+	}
+	if write {
+		p := pusher{log: r.log, repository: found.ID, id: pushID(request), meta: metadata(request, caller)}
+		opened.Commit = p.commit
+	}
+	return opened, nil
+}
+
+// metadata says who sends a request. The frame around all requests has given it an id.
+func metadata(request *http.Request, caller credentials.Caller) domain.Metadata {
+	address, _, err := net.SplitHostPort(request.RemoteAddr)
+	if err != nil {
+		address = request.RemoteAddr
+	}
+	id := request.Header.Get("X-Request-Id")
+	return domain.Metadata{Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id}
+}
+
+func pushID(request *http.Request) string {
+	if id, err := uuid.Parse(request.Header.Get(pushIDHeader)); err == nil {
+		return id.String()
+	}
+	return uuid.Must(uuid.NewV7()).String()
+}
+
+// pusher appends one push.
+type pusher struct {
+	log        *eventstore.Log
+	repository domain.RepositoryID
+	id         string
+	meta       domain.Metadata
+}
+
+func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
+	appended, err := p.log.Append(ctx, eventstore.Proposal{
+		ID: p.id, Stream: domain.RepositoryStream(p.repository), Expect: eventstore.Any, Claim: push, Meta: p.meta,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if appended.Repeated {
+		return repeatedResults(push, appended.Events)
+	}
+	results, ok := appended.Outcome.([]git.RefResult)
+	if !ok {
+		return nil, fmt.Errorf("a push came back as %T", appended.Outcome)
+	}
+	return results, nil
+}
+
+// repeatedResults answers a push that had happened already, from its event: the refs
+// in it moved, and the others did not.
+func repeatedResults(push repository.PushRefs, events []domain.Recorded) ([]git.RefResult, error) {
+	moved := map[git.RefUpdate]bool{}
+	for _, e := range events {
+		event, ok := e.Event.(repository.RefsUpdated)
+		if !ok {
+			return nil, domain.Conflict("", "This push id was used for something else.")
+		}
+		for _, u := range event.Updates {
+			moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] = true
+		}
+	}
+	results := make([]git.RefResult, len(push.Updates))
+	for i, u := range push.Updates {
+		results[i].Name = u.Name
+		if !moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] {
+			results[i].Reason = "not moved when this push was first sent"
+		}
+	}
+	return results, nil
+}
