@@ -3,6 +3,7 @@ package rest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"path"
@@ -218,7 +219,7 @@ func (a *API) browseFile(c *call, p place, w window) error {
 	defer func() { _ = content.Close() }()
 	reader := bufio.NewReaderSize(content, binaryDetected)
 	beginning, err := reader.Peek(binaryDetected)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if bytes.IndexByte(beginning, 0) >= 0 {
@@ -259,10 +260,10 @@ func readLine(r *bufio.Reader) (line restLine, ok bool, err error) {
 			line.Truncated = true
 		}
 		kept = append(kept, part[:min(len(part), room)]...)
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return restLine{}, false, err
 		}
 		line.Text = strings.ToValidUTF8(strings.TrimSuffix(strings.TrimSuffix(string(kept), "\n"), "\r"), "\uFFFD")
@@ -296,7 +297,7 @@ func (a *API) handleGetRaw(c *call) error {
 	defer func() { _ = content.Close() }()
 	reader := bufio.NewReaderSize(content, binaryDetected)
 	beginning, err := reader.Peek(binaryDetected)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	kind := "text/plain;charset=UTF-8"

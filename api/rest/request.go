@@ -83,7 +83,7 @@ func checkJSON(body []byte) error {
 	seen := false
 	for {
 		token, err := decoder.Token()
-		if err == io.EOF && seen && len(stack) == 0 {
+		if errors.Is(err, io.EOF) && seen && len(stack) == 0 {
 			return nil
 		}
 		if err != nil {
