@@ -1,0 +1,4 @@
+package rest
+
+// CheckJSON is exported for the fuzz test.
+var CheckJSON = checkJSON
