@@ -37,8 +37,8 @@ var deviceNames = []string{
 	"lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 }
 
-// reservedNames would be read as a route or as git's own folder.
-var reservedNames = []string{"api", "git"}
+// reservedNames would be read as a route.
+var reservedNames = []string{"api"}
 
 // CheckPathName refuses names that become part of a URL or of a clone path and
 // would be taken there for something else: dots that climb, device names of

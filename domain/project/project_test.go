@@ -72,7 +72,7 @@ func TestCheckKey(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"", "1A", "-", "_A", "A B", "A.B", "A/B", "..", "~user", ".git", "con", "API", "git", "É", "ПРО", "A\x00", "A\n",
+		"", "1A", "-", "_A", "A B", "A.B", "A/B", "..", "~user", ".git", "con", "API", "É", "ПРО", "A\x00", "A\n",
 		strings.Repeat("K", 129), strings.Repeat("K", 256),
 	} {
 		if err := project.CheckKey(key); err == nil {
