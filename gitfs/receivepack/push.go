@@ -92,6 +92,9 @@ func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err err
 		}
 		defer func() { err = errors.Join(err, quarantine.Discard()) }()
 		p.reader = quarantine.View()
+		if p.band != nil {
+			p.keepAlive.begin(p.band)
+		}
 	}
 	p.graph = revwalk.NewGraph(p.reader, p.server.config.Commits)
 	if err := p.judgeObjects(ctx); err != nil {
