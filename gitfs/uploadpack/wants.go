@@ -158,5 +158,5 @@ func (c *conversation) tipIDs() []git.ObjectID {
 
 // tipCommits returns the commits that visible refs name.
 func (c *conversation) tipCommits(ctx context.Context) ([]git.ObjectID, error) {
-	return c.graph.Commits(ctx, c.tipIDs())
+	return c.graph.Tips(ctx, c.repo.Snapshot.Refs)
 }

@@ -1,0 +1,138 @@
+package browse
+
+import (
+	"context"
+
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/object"
+	"github.com/annal-git/annal/gitfs/revwalk"
+)
+
+// Merges says what a list of commits does with merges.
+type Merges int
+
+// The choices.
+const (
+	IncludeMerges Merges = iota
+	ExcludeMerges
+	OnlyMerges
+)
+
+// LogQuery asks for the commits reachable from Until and not from Since.
+type LogQuery struct {
+	Until git.ObjectID // a commit
+	Since git.ObjectID // a commit; zero: back to the beginning
+	// Path keeps only commits that change it, a file or a folder; "" is all. As
+	// in git log, where a merge has taken a path from one side as it was, only
+	// that side is followed.
+	Path   string
+	Merges Merges
+	Start  int // commits to skip
+	Size   int // commits to list
+}
+
+// LoggedCommit is a commit and its name.
+type LoggedCommit struct {
+	ID git.ObjectID
+	*object.Commit
+}
+
+// Log lists commits, newest first, and none before the children through which it is
+// reached. more says that the history goes on behind the page.
+func (b *Browser) Log(ctx context.Context, s *gitfs.Snapshot, q LogQuery) (list []LoggedCommit, more bool, err error) {
+	v, err := b.open(ctx, s)
+	if err != nil {
+		return nil, false, err
+	}
+	defer v.Release()
+	for _, id := range []git.ObjectID{q.Until, q.Since} {
+		if !id.IsZero() && !v.Has(id) {
+			return nil, false, noCommit(id.String())
+		}
+	}
+	p := pathFilter{view: v, path: q.Path, known: map[git.ObjectID]pathState{}}
+	skip := q.Start
+	for c, err := range v.graph.Log(ctx, q.Until, q.Since, p.follow) {
+		if err != nil {
+			return nil, false, err
+		}
+		merge := len(c.Parents) > 1
+		if !c.Shown || merge && q.Merges == ExcludeMerges || !merge && q.Merges == OnlyMerges {
+			continue
+		}
+		if skip > 0 {
+			skip--
+			continue
+		}
+		if len(list) == q.Size {
+			return list, true, nil
+		}
+		commit, err := v.commit(ctx, c.ID)
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, LoggedCommit{ID: c.ID, Commit: commit})
+	}
+	return list, false, nil
+}
+
+// pathFilter decides which commits change a path.
+type pathFilter struct {
+	view
+	path  string
+	known map[git.ObjectID]pathState // by root tree
+}
+
+// pathState is what stands at the path; zero if nothing does.
+type pathState struct {
+	mode object.FileMode
+	id   git.ObjectID
+}
+
+// maxKnown bounds what is remembered.
+const maxKnown = 10_000
+
+func (p *pathFilter) at(ctx context.Context, tree git.ObjectID) (pathState, error) {
+	if state, ok := p.known[tree]; ok {
+		return state, nil
+	}
+	entry, _, err := p.entry(ctx, tree, p.path)
+	if err != nil {
+		return pathState{}, err
+	}
+	if len(p.known) >= maxKnown {
+		clear(p.known)
+	}
+	state := pathState{entry.Mode, entry.ID}
+	p.known[tree] = state
+	return state, nil
+}
+
+// follow tells which parents of a commit are of interest, and whether it is itself.
+func (p *pathFilter) follow(ctx context.Context, c revwalk.Commit) (parents []git.ObjectID, shown bool, err error) {
+	if p.path == "" {
+		return c.Parents, true, nil
+	}
+	state, err := p.at(ctx, c.Tree)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(c.Parents) == 0 {
+		return nil, state != pathState{}, nil
+	}
+	for i, id := range c.Parents {
+		parent, err := p.graph.Commit(ctx, id)
+		if err != nil {
+			return nil, false, err
+		}
+		before, err := p.at(ctx, parent.Tree)
+		if err != nil {
+			return nil, false, err
+		}
+		if before == state {
+			return c.Parents[i : i+1], false, nil
+		}
+	}
+	return c.Parents, true, nil
+}
