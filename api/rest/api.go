@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 )
@@ -32,7 +33,7 @@ type Config struct {
 	Users       *access.Reader
 	Credentials *credentials.Authenticator
 	Snapshots   Snapshots
-	Contents    Contents
+	Contents    *browse.Browser
 
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served

@@ -6,6 +6,7 @@ import (
 
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/object"
 )
 
@@ -91,9 +92,9 @@ func (a *API) handleListCommits(c *call) error {
 	if err != nil {
 		return err
 	}
-	query := LogQuery{
+	query := browse.LogQuery{
 		Path: c.QueryParam("path"), Start: w.Start, Size: w.Limit,
-		Merges: map[string]Merges{"include": IncludeMerges, "exclude": ExcludeMerges, "only": OnlyMerges}[merges],
+		Merges: map[string]browse.Merges{"include": browse.IncludeMerges, "exclude": browse.ExcludeMerges, "only": browse.OnlyMerges}[merges],
 	}
 	if query.Until, err = r.commit(c.ctx(), c.QueryParam("until")); err != nil {
 		if ignoreMissing && absent(err) {
@@ -110,7 +111,7 @@ func (a *API) handleListCommits(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, pageOf(w, convert(list, func(l LoggedCommit) restCommit { return newRestCommit(l.ID, l.Commit) }), more))
+	return c.json(http.StatusOK, pageOf(w, convert(list, func(l browse.LoggedCommit) restCommit { return newRestCommit(l.ID, l.Commit) }), more))
 }
 
 func (a *API) handleGetCommit(c *call) error {

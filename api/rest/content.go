@@ -13,11 +13,12 @@ import (
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/object"
 )
 
 func (a *API) contentRoutes() []route {
-	browse := route{
+	browsing := route{
 		method: http.MethodGet, summary: "Read a page of a file's lines or of a directory's entries",
 		handle: a.handleBrowse, query: []string{"at", "type", "size", "start", "limit"}, answer: restDirectory{},
 	}
@@ -30,7 +31,7 @@ func (a *API) contentRoutes() []route {
 		return r
 	}
 	return []route{
-		at(browse, "/browse", false), at(browse, "/browse/{path}", true),
+		at(browsing, "/browse", false), at(browsing, "/browse/{path}", true),
 		at(files, "/files", false), at(files, "/files/{path}", true),
 		at(route{
 			method: http.MethodGet, summary: "Get a file's bytes", handle: a.handleGetRaw, query: []string{"at"}, answer: []byte{},
@@ -42,7 +43,7 @@ func (a *API) contentRoutes() []route {
 const (
 	defaultLines   = 500
 	maxLineLength  = 5000 // bytes; the rest of a longer line is cut off
-	binaryDetected = 8000 // bytes that are searched for a NUL, as git does
+	binaryDetected = 8000 // bytes that tell text from other files
 )
 
 type restPath struct {
@@ -222,7 +223,7 @@ func (a *API) browseFile(c *call, p place, w window) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if bytes.IndexByte(beginning, 0) >= 0 {
+	if browse.IsBinary(beginning) {
 		return c.json(http.StatusOK, restBinary{Binary: true, Path: newRestPath(p.path)})
 	}
 	answer := restLines{Lines: []restLine{}, Start: w.Start, Limit: w.Limit, IsLastPage: true}
@@ -301,7 +302,7 @@ func (a *API) handleGetRaw(c *call) error {
 		return err
 	}
 	kind := "text/plain;charset=UTF-8"
-	if bytes.IndexByte(beginning, 0) >= 0 {
+	if browse.IsBinary(beginning) {
 		kind = "application/octet-stream"
 		header.Set("Content-Disposition", "attachment")
 	}

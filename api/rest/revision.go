@@ -10,6 +10,7 @@ import (
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/projections/catalog"
 )
 
@@ -18,7 +19,7 @@ import (
 type repositoryAt struct {
 	catalog.Repository
 	*gitfs.Snapshot
-	contents Contents
+	contents *browse.Browser
 }
 
 // open finds the repository that the path names, for a caller who needs a permission
@@ -62,14 +63,7 @@ func (r repositoryAt) object(ctx context.Context, revision string) (git.ObjectID
 			return ref.ID, nil
 		}
 	}
-	digits := strings.ToLower(revision)
-	if id, err := git.ParseObjectID(digits); err == nil {
-		return id, nil
-	}
-	if len(digits) < 4 || len(digits) > 40 || strings.Trim(digits, "0123456789abcdef") != "" {
-		return git.ZeroID, domain.NotFound("commit", "")
-	}
-	return r.contents.Find(ctx, r.Snapshot, digits)
+	return r.contents.Find(ctx, r.Snapshot, strings.ToLower(revision))
 }
 
 // noCommit says of a commit that is missing what the caller had asked for.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/browse"
+	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
@@ -45,6 +49,19 @@ var globals = map[string]rights.Permission{
 	writer: rights.LicensedUser, reader: rights.LicensedUser, outsider: rights.LicensedUser,
 }
 
+// hashes are those of the users' passwords, made once: they are meant to be slow.
+var hashes = sync.OnceValue(func() map[string]string {
+	made := map[string]string{}
+	for name := range globals {
+		hash, err := credentials.New(nil, credentials.Options{}).HashPassword(context.Background(), name)
+		if err != nil {
+			panic(err)
+		}
+		made[name] = hash
+	}
+	return made
+})
+
 // world is an installation with a project PRJ, a private repository PRJ/repo and the
 // users above, and short words to send requests.
 type world struct {
@@ -52,6 +69,7 @@ type world struct {
 	log  *eventstore.Log
 	pool *pgxpool.Pool
 	api  *rest.API
+	home string // the shared home
 	now  time.Time
 }
 
@@ -80,22 +98,20 @@ func newWorld(t *testing.T) *world {
 	auth := credentials.New(users, credentials.Options{Now: func() time.Time { return w.now }})
 	for i, name := range []string{admin, manager, owner, writer, reader, outsider} {
 		id := domain.UserID(100 + i)
-		hash, err := auth.HashPassword(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
 		w.append(domain.UserStream(id),
 			account.Created{ID: id, Type: account.Normal, Profile: account.Profile{
 				Name: name, Slug: name, DisplayName: "The " + name, Email: name + "@example.com",
 			}},
-			account.PasswordSet{ID: id, Secret: account.Secret{Hash: hash}},
+			account.PasswordSet{ID: id, Secret: account.Secret{Hash: hashes()[name]}},
 			rights.Granted{User: id, Permission: globals[name]})
 	}
 	base, _ := url.Parse("https://git.example.com/annal")
 	ssh, _ := url.Parse("ssh://git@git.example.com:7999")
+	objects, config := gitfstest.NewStore(t)
+	w.home = config.SharedHome
 	w.api = rest.New(rest.Config{
 		Log: log, Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
-		Snapshots: snapshots{refs.NewReader(pool, 1<<20)}, BaseURL: base, SSHURL: ssh,
+		Snapshots: snapshots{refs.NewReader(pool, 1<<20)}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		Now: func() time.Time { return w.now },
 	})

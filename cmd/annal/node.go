@@ -21,6 +21,7 @@ import (
 	"github.com/annal-git/annal/api/smarthttp"
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/receivepack"
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/gitfs/store"
@@ -77,11 +78,11 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	api := rest.New(rest.Config{
-		Log: n.events, Catalog: projects, Users: users, Credentials: who, Snapshots: current,
+		Log: n.events, Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits),
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
-	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	git := smarthttp.New(smarthttp.Config{
 		Repositories: repositories{n.events, who, judge, current},
 		Store:        n.objects,
