@@ -20,10 +20,6 @@ import (
 	"github.com/annal-git/annal/gitfs"
 )
 
-// pushIDHeader lets a client that repeats a push after a lost answer say so: under
-// the same UUID it happens once.
-const pushIDHeader = "Annal-Push-Id"
-
 // repositories opens repositories for Git requests: who asks, may he, and what a push
 // of his does to the log. It implements smarthttp.Repositories.
 type repositories struct {
@@ -62,7 +58,7 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) { return r.snapshots.Snapshot(ctx, found.ID) },
 	}
 	if write {
-		p := pusher{log: r.log, repository: found.ID, id: pushID(request), meta: metadata(request, caller)}
+		p := pusher{log: r.log, repository: found.ID, meta: metadata(request, caller)}
 		opened.Commit = p.commit
 	}
 	return opened, nil
@@ -78,24 +74,18 @@ func metadata(request *http.Request, caller credentials.Caller) domain.Metadata 
 	return domain.Metadata{Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id}
 }
 
-func pushID(request *http.Request) string {
-	if id, err := uuid.Parse(request.Header.Get(pushIDHeader)); err == nil {
-		return id.String()
-	}
-	return uuid.Must(uuid.NewV7()).String()
-}
-
 // pusher appends one push.
 type pusher struct {
 	log        *eventstore.Log
 	repository domain.RepositoryID
-	id         string
 	meta       domain.Metadata
 }
 
+// commit gives the push an id: if the database is lost while committing, the log
+// finds out by it whether the push happened, and does not do it twice.
 func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
 	appended, err := p.log.Append(ctx, eventstore.Proposal{
-		ID: p.id, Stream: domain.RepositoryStream(p.repository), Expect: eventstore.Any, Claim: push, Meta: p.meta,
+		ID: uuid.Must(uuid.NewV7()).String(), Stream: domain.RepositoryStream(p.repository), Expect: eventstore.Any, Claim: push, Meta: p.meta,
 	})
 	if err != nil {
 		return nil, err
@@ -110,14 +100,14 @@ func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.Ref
 	return results, nil
 }
 
-// repeatedResults answers a push that had happened already, from its event: the refs
-// in it moved, and the others did not.
+// repeatedResults answers a push whose commit was found in the log after the answer to
+// it was lost: the refs in its event moved, and the others did not.
 func repeatedResults(push repository.PushRefs, events []domain.Recorded) ([]git.RefResult, error) {
 	moved := map[git.RefUpdate]bool{}
 	for _, e := range events {
 		event, ok := e.Event.(repository.RefsUpdated)
 		if !ok {
-			return nil, domain.Conflict("", "This push id was used for something else.")
+			return nil, fmt.Errorf("a push is in the log as a %s", e.Event.EventType())
 		}
 		for _, u := range event.Updates {
 			moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] = true
@@ -127,7 +117,7 @@ func repeatedResults(push repository.PushRefs, events []domain.Recorded) ([]git.
 	for i, u := range push.Updates {
 		results[i].Name = u.Name
 		if !moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] {
-			results[i].Reason = "not moved when this push was first sent"
+			results[i].Reason = "refused; the reason was lost with the connection to the database"
 		}
 	}
 	return results, nil
