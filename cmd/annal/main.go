@@ -68,6 +68,10 @@ with --config, in this order of strength.`
 // when the command is done, or soon after ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var line commandLine
+	file, err := readSettingsFile(args)
+	if err != nil {
+		return err
+	}
 	exited := false
 	parser, err := kong.New(&line,
 		kong.Name("annal"),
@@ -77,7 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		kong.Exit(func(int) { exited = true }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
-		kong.Resolvers(fileResolver(args)),
+		kong.Resolvers(file),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(console{out: stdout, err: stderr}),
 	)

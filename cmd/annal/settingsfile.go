@@ -21,7 +21,28 @@ type settingsFile struct {
 	values map[string]any
 }
 
-func fileResolver(args []string) kong.Resolver { return &settingsFile{path: configPath(args)} }
+// readSettingsFile reads the file, if one is named.
+func readSettingsFile(args []string) (*settingsFile, error) {
+	f := &settingsFile{path: configPath(args)}
+	if f.path == "" {
+		return f, nil
+	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if info.Size() > maxConfigFile {
+		return nil, fmt.Errorf("config: %s is larger than %d bytes", f.path, maxConfigFile)
+	}
+	text, err := os.ReadFile(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if err := yaml.Unmarshal(text, &f.values); err != nil {
+		return nil, fmt.Errorf("config: %s is not a YAML file of 'name: value' lines: %w", f.path, err)
+	}
+	return f, nil
+}
 
 // configPath finds --config before anything is parsed, because what the file says is
 // part of the parsing.
@@ -37,26 +58,8 @@ func configPath(args []string) string {
 	return os.Getenv("ANNAL_CONFIG")
 }
 
-// Validate implements kong.Resolver: it reads the file and refuses names that are
-// no settings.
+// Validate implements kong.Resolver: it refuses names that are no settings.
 func (f *settingsFile) Validate(app *kong.Application) error {
-	if f.path == "" {
-		return nil
-	}
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	if info.Size() > maxConfigFile {
-		return fmt.Errorf("config: %s is larger than %d bytes", f.path, maxConfigFile)
-	}
-	text, err := os.ReadFile(f.path)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	if err := yaml.Unmarshal(text, &f.values); err != nil {
-		return fmt.Errorf("config: %s is not a YAML file of 'name: value' lines: %w", f.path, err)
-	}
 	known := map[string]bool{}
 	for _, flag := range app.Flags {
 		known[flag.Name] = flag.Name != "help" && flag.Name != "config"
