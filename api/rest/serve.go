@@ -65,8 +65,8 @@ func (a *API) frame(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Add(echo.HeaderVary, "Authorization")
 		defer func() {
 			if panicked := recover(); panicked != nil {
-				if panicked == http.ErrAbortHandler {
-					panic(panicked)
+				if aborted, ok := panicked.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
+					panic(panicked) // the server's own way to drop a connection
 				}
 				a.Logger.ErrorContext(c.Request().Context(), "panic in a request",
 					"request", id, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))

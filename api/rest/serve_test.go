@@ -79,6 +79,23 @@ func TestUnmapped(t *testing.T) {
 	}
 }
 
+// A mistake in a handler costs its own request, and says nothing of itself.
+func TestPanic(t *testing.T) {
+	w := newWorld(t)
+	w.push()
+	w.api.Contents = nil
+	a := w.ok(reader, "GET", repoPath+"/browse", "", 500)
+	if _, name := a.exception(); name != "com.atlassian.bitbucket.ServerException" || a.Header().Get("X-AREQUESTID") == "" {
+		t.Error(name)
+	}
+	for _, secret := range []string{"goroutine", "runtime", "nil pointer", ".go"} {
+		if strings.Contains(a.Body.String(), secret) {
+			t.Errorf("%s tells %q", a.Body, secret)
+		}
+	}
+	w.ok(reader, "GET", repoPath, "", 200)
+}
+
 // What other servers have fallen over: deep, long, doubled, mistyped JSON. Always an
 // answer that names the field, never a 500.
 func TestBadBodies(t *testing.T) {

@@ -128,7 +128,7 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 	case ChangeProfile:
 		return s.changeProfile(c)
 	case SetPassword:
-		return one(PasswordSet{ID: s.ID, Secret: Secret{Hash: c.Hash}}), nil
+		return one(PasswordSet{ID: s.ID, Secret: Secret(c)}), nil
 	case Deactivate:
 		if !s.Inactive {
 			return one(Deactivated{ID: s.ID}), nil
