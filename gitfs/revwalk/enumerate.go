@@ -1,6 +1,7 @@
 package revwalk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -243,8 +244,14 @@ func (e *enumeration) folder(send []git.ObjectID, known map[git.ObjectID]struct{
 			return err
 		}
 	}
+	var last, this version
 	for _, id := range send {
+		last, this = this, version{links: last.links[:0]}
 		err := e.read(id, func(link object.TreeLink) (err error) {
+			this.links = append(this.links, link)
+			if last.has(link) {
+				return nil
+			}
 			if !link.Mode.IsTree() {
 				return e.blob(link.ID, depth+1)
 			}
@@ -263,6 +270,22 @@ func (e *enumeration) folder(send []git.ObjectID, known map[git.ObjectID]struct{
 		}
 	}
 	return nil
+}
+
+// version is one of the trees that a folder had. The next one differs from it in
+// few entries, and only those need to be looked up.
+type version struct {
+	links []object.TreeLink
+	next  int
+}
+
+// has reports whether the tree has the same entry. It is asked in Git's order, and
+// may overlook some.
+func (v *version) has(link object.TreeLink) bool {
+	for v.next < len(v.links) && bytes.Compare(v.links[v.next].Name, link.Name) < 0 {
+		v.next++
+	}
+	return v.next < len(v.links) && v.links[v.next].ID == link.ID && bytes.Equal(v.links[v.next].Name, link.Name)
 }
 
 // wantedTrees sends trees that were asked for by name. What they hold counts as if
