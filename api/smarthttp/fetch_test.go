@@ -49,17 +49,15 @@ func TestClone(t *testing.T) {
 	})
 }
 
-func TestCloneOfRealHistories(t *testing.T) {
-	for _, name := range []string{"go-git.bundle", "git-v1.8.0.bundle"} {
-		t.Run(name, func(t *testing.T) {
-			repository := gitfstest.Bundle(t, name)
-			s := serve(t, repository)
-			clone := filepath.Join(t.TempDir(), "clone.git")
-			gitfstest.Git(t, "", "clone", "--mirror", s.url(), clone)
-			requireSameRefs(t, repository, clone)
-			gitfstest.Git(t, clone, "fsck", "--full")
-		})
-	}
+func TestCloneOfRealHistory(t *testing.T) {
+	repository := gitfstest.Bundle(t, "go-git.bundle")
+	s := serve(t, repository)
+	eachVersion(t, func(t *testing.T, git func(string, ...string) string) {
+		clone := filepath.Join(t.TempDir(), "clone.git")
+		git("", "clone", "--mirror", s.url(), clone)
+		requireSameRefs(t, repository, clone)
+		git(clone, "fsck", "--full")
+	})
 }
 
 func TestCloneOfEmptyRepository(t *testing.T) {
