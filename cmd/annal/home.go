@@ -10,7 +10,9 @@ import (
 
 // lockHome makes the local home this node's own until the process ends.
 func lockHome(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	// Others may pass through, as the user of the embedded database has to, and see
+	// nothing.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("home: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "node.lock"), os.O_CREATE|os.O_RDWR, 0o600)

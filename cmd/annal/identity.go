@@ -28,7 +28,7 @@ type sharedIdentity struct {
 // looks like an empty folder: serving from it would lose every object, so it is
 // refused.
 func identify(ctx context.Context, log *eventstore.Log, s *settings) error {
-	if err := os.MkdirAll(s.SharedHome, 0o755); err != nil {
+	if err := os.MkdirAll(s.SharedHome, 0o700); err != nil {
 		return fmt.Errorf("shared home: %w", err)
 	}
 	shared, err := readMarker(s.SharedHome)
