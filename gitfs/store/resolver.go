@@ -46,7 +46,7 @@ type worker struct {
 	cache  linkCache
 	stored []byte // buffers, used again
 	delta  []byte
-	result []byte
+	free   [][]byte // of objects that are done, at most freeBuffers
 }
 
 func (r *resolver) newWorker() *worker {
@@ -172,7 +172,7 @@ func (w *worker) family(ctx context.Context, root frame) error {
 		}
 		top := &stack[len(stack)-1]
 		if len(top.children) == 0 {
-			top.body.close()
+			w.recycle(&top.body)
 			stack = stack[:len(stack)-1]
 			if len(stack) > 0 {
 				held -= int64(len(stack[len(stack)-1].body.data))
@@ -187,14 +187,13 @@ func (w *worker) family(ctx context.Context, root frame) error {
 		}
 		children := w.children(child)
 		if len(children) == 0 {
-			w.recycle(b)
+			w.recycle(&b)
 			continue
 		}
 		if len(top.children) == 0 { // nobody needs it any more
-			top.body.close()
+			w.recycle(&top.body)
 		}
 		held += int64(len(top.body.data))
-		w.keep(&b)
 		stack = append(stack, frame{index: child, typ: root.typ, body: b, children: children})
 		for i := 0; held > heldBytes && i < len(stack)-1; i++ {
 			if n := int64(len(stack[i].body.data)); n > 0 {
@@ -208,19 +207,33 @@ func (w *worker) family(ctx context.Context, root frame) error {
 	return nil
 }
 
-// keep makes sure that an object that stays takes no more memory than it must.
-func (w *worker) keep(b *body) {
-	if cap(b.data) > 2*len(b.data)+4096 {
-		data := b.data
-		b.data = slices.Clone(data)
-		w.result = data[:0]
+// freeBuffers is how many buffers a worker keeps for the next objects.
+const freeBuffers = 4
+
+// buffer returns memory for an object, of a former one if there is some.
+func (w *worker) buffer(size int64) []byte {
+	best := -1
+	for i, b := range w.free {
+		if int64(cap(b)) >= size && (best < 0 || cap(b) < cap(w.free[best])) {
+			best = i
+		}
 	}
+	// An object may stay for long: it must not hold much more than it needs.
+	if best < 0 || int64(cap(w.free[best])) > 2*size+64<<10 {
+		return make([]byte, 0, size)
+	}
+	b := w.free[best]
+	w.free = slices.Delete(w.free, best, best+1)
+	return b
 }
 
-// recycle keeps the memory of an object that nobody needs for the next.
-func (w *worker) recycle(b body) {
-	if cap(b.data) > cap(w.result) {
-		w.result = b.data[:0]
+// recycle takes back the memory of an object that nobody needs any more.
+func (w *worker) recycle(b *body) {
+	if data := b.data; cap(data) > 0 {
+		if len(w.free) == freeBuffers {
+			w.free = slices.Delete(w.free, 0, 1)
+		}
+		w.free = append(w.free, data[:0])
 	}
 	b.close()
 }
@@ -284,15 +297,17 @@ func (w *worker) apply(ctx context.Context, base *frame, index int32) (body, err
 		return body{}, err
 	}
 	w.delta = delta
-	data, err := pack.ApplyDeltaInto(w.result, base.body.data, delta, w.limits.MemoryObject)
-	var size *pack.SizeError
-	if errors.As(err, &size) {
-		return w.applyLarge(ctx, &base.body, index, base.typ)
-	}
+	_, size, _, err := pack.ParseDeltaHeader(delta)
 	if err != nil {
 		return body{}, err
 	}
-	w.result = nil
+	if size > w.limits.MemoryObject {
+		return w.applyLarge(ctx, &base.body, index, base.typ)
+	}
+	data, err := pack.ApplyDeltaInto(w.buffer(size), base.body.data, delta, size)
+	if err != nil {
+		return body{}, err
+	}
 	return inMemory(data), w.name(ctx, index, base.typ, data)
 }
 
@@ -343,7 +358,7 @@ func (w *worker) known(ctx context.Context, index int32, id git.ObjectID, typ ob
 // load reads a whole object back from the spool.
 func (w *worker) load(e *received) (body, error) {
 	if e.size <= w.limits.MemoryObject {
-		data, err := w.inflate(e, nil)
+		data, err := w.inflate(e, w.buffer(e.size))
 		return inMemory(data), err
 	}
 	f, err := w.scratch.anonymous()
@@ -396,7 +411,7 @@ func (w *worker) inflateSlowly(e *received, buffer []byte) ([]byte, error) {
 func (w *worker) baseBody(ctx context.Context, id git.ObjectID) (object.Type, body, error) {
 	typ, data, err := w.base.Read(ctx, id)
 	if err == nil {
-		return typ, inMemory(slices.Clip(data)), nil
+		return typ, inMemory(slices.Clone(data)), nil // the cache's memory is not ours
 	}
 	var tooLarge *TooLargeError
 	if !errors.As(err, &tooLarge) {
