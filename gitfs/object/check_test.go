@@ -204,7 +204,7 @@ func TestSpecialFile(t *testing.T) {
 	for name, want := range map[string]object.Special{
 		".gitmodules": object.Gitmodules, ".GITMODULES": object.Gitmodules, ".gitmodules .": object.Gitmodules,
 		".gitmodules:x": object.Gitmodules, "gitmod~1": object.Gitmodules, "GITMOD~4": object.Gitmodules,
-		"gi7eba~1": object.Gitmodules, "gi7eb~10": object.Gitmodules, "g~123456": object.Gitmodules | 0,
+		"gi7eba~1": object.Gitmodules, "gi7eb~10": object.Gitmodules, "g~123456": object.Gitmodules,
 		`x\.gitmodules`: object.Gitmodules, ".git\u200dmodules": object.Gitmodules,
 		"gitmod~5": object.Ordinary, "gi7eba~0": object.Ordinary, "gi7eba~x": object.Ordinary, "gi7eba~1x": object.Ordinary,
 		"gitmodules": object.Ordinary, ".gitmodulesx": object.Ordinary, ".gitmodules x": object.Ordinary, "": object.Ordinary,

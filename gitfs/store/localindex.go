@@ -49,8 +49,20 @@ func (p *Pack) localFile(ctx context.Context, suffix string) ([]byte, error) {
 	return p.mapChecked(name)
 }
 
-// readIndex reads a file of the shared home whole.
+// readIndex reads a file of the shared home whole. When it goes stale between open
+// and read, it is opened again, once.
 func (p *Pack) readIndex(ctx context.Context, suffix string) ([]byte, error) {
+	content, err := p.readIndexOnce(ctx, suffix)
+	if isGone(err) {
+		content, err = p.readIndexOnce(ctx, suffix)
+	}
+	if err != nil {
+		return nil, p.unavailable(err)
+	}
+	return content, pack.CheckIndex(content, p.info.ID)
+}
+
+func (p *Pack) readIndexOnce(ctx context.Context, suffix string) ([]byte, error) {
 	f, err := p.openShared(ctx, suffix)
 	if err != nil {
 		return nil, err
@@ -61,13 +73,7 @@ func (p *Pack) readIndex(ctx context.Context, suffix string) ([]byte, error) {
 		_, err := content.ReadFrom(io.NewSectionReader(f, 0, pack.MaxIndexBytes(p.info.Objects)))
 		return err
 	})
-	if err != nil {
-		if isCancelled(err) {
-			return nil, err
-		}
-		return nil, &UnavailableError{Pack: p.info.ID, Err: err}
-	}
-	return content.Bytes(), pack.CheckIndex(content.Bytes(), p.info.ID)
+	return content.Bytes(), err
 }
 
 // writeLocal writes a file of the local home so that its name appears at once with

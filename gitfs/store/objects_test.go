@@ -98,7 +98,7 @@ func compare(t *testing.T, r store.Reader, all []listed) {
 }
 
 func TestObjects_everyObjectAsGitSees(t *testing.T) {
-	for _, name := range []string{"made", "go-git.bundle", "git-v1.8.0.bundle"} {
+	for _, name := range []string{"made", "go-git.bundle"} {
 		t.Run(name, func(t *testing.T) {
 			repository := ""
 			if name == "made" {

@@ -255,8 +255,14 @@ func (p *Pack) readAt(ctx context.Context, b []byte, offset int64) error {
 		}
 		err = p.store.useShared(ctx, read)
 	}
+	return p.unavailable(err)
+}
+
+// unavailable turns an error of the shared home into *UnavailableError.
+func (p *Pack) unavailable(err error) error {
 	var corrupt *CorruptPackError
-	if err == nil || isCancelled(err) || errors.As(err, &corrupt) {
+	var known *UnavailableError
+	if err == nil || isCancelled(err) || errors.As(err, &corrupt) || errors.As(err, &known) {
 		return err
 	}
 	return &UnavailableError{Pack: p.info.ID, Err: err}
@@ -296,14 +302,16 @@ func (p *Pack) openShared(ctx context.Context, suffix string) (f File, err error
 		}
 		err = p.store.useShared(ctx, open)
 	}
-	if err == nil || isCancelled(err) {
-		return f, err
-	}
-	return nil, &UnavailableError{Pack: p.info.ID, Err: err}
+	return f, p.unavailable(err)
 }
 
-// isGone reports whether the shared home denies a file that must be there.
+// isGone reports whether the shared home denies a file that must be there, and
+// nothing was done about it yet.
 func isGone(err error) bool {
+	var given *UnavailableError
+	if errors.As(err, &given) {
+		return false
+	}
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESTALE)
 }
 

@@ -159,6 +159,10 @@ func (f *firstPass) entry() error {
 			return &CorruptPackError{Reason: fmt.Sprintf("the delta at offset %d has a base where no entry starts", header.Offset)}
 		}
 		e.base = base
+		e.depth = f.table.entries[base].depth + 1 // more if one of the bases is named by id
+		if int(e.depth) > f.limits.DeltaDepth {
+			return errDepth(f.limits.DeltaDepth)
+		}
 	}
 	if header.Kind == pack.RefDelta {
 		f.table.refs = append(f.table.refs, refDelta{base: header.BaseID, entry: index})

@@ -45,6 +45,9 @@ func push(t testing.TB, s *store.Store, packs []git.Pack, packed []byte) []git.P
 	if err := q.Publish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := q.Discard(); err != nil {
+		t.Fatal(err)
+	}
 	return append(packs, q.Pack())
 }
 
@@ -142,15 +145,15 @@ func TestReceive_wholeRepositoryAndBack(t *testing.T) {
 			}
 			compareIndexes(t, config, info)
 			noJunk(t, config)
-			if name == "made" {
-				// Another node, which knows nothing but what is registered.
-				other, err := store.Open(store.Config{SharedHome: config.SharedHome, LocalHome: t.TempDir()})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer other.Close()
-				compare(t, pin(t, other, info), all)
+			// Another node, which knows nothing but what is registered.
+			other, err := store.Open(store.Config{SharedHome: config.SharedHome, LocalHome: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
 			}
+			defer other.Close()
+			o := pin(t, other, info)
+			defer o.Release()
+			compare(t, o, all)
 		})
 	}
 }

@@ -21,7 +21,7 @@ type received struct {
 	id     git.ObjectID
 	crc    uint32
 	base   int32 // entry that this delta is against; none for whole objects and thin deltas
-	depth  uint16
+	depth  int32
 	header uint8 // length of the entry's header
 	kind   pack.Kind
 	typ    object.Type // 0 until id is known
