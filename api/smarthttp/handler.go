@@ -78,9 +78,9 @@ const notFound = "Repository not found."
 
 // handleInfoRefs answers the first request of a fetch or push.
 func (h *Handler) handleInfoRefs(c echo.Context) error {
-	service, err := oneService(c)
-	if err != nil {
-		return h.refuse(c, http.StatusBadRequest, err.Error())
+	service, ok := oneService(c)
+	if !ok {
+		return h.refuse(c, http.StatusBadRequest, severalServices)
 	}
 	if service != "" && service != uploadPack && service != receivePack {
 		return h.refuse(c, http.StatusBadRequest, "Unknown Git service.")
@@ -115,9 +115,9 @@ func (h *Handler) handleUploadPack(c echo.Context) error {
 		return h.refuse(c, http.StatusBadRequest, reason)
 	}
 	return h.open(c, false, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
-		body, err := h.body(c, h.MaxFetchRequest)
-		if err != nil {
-			return h.refuse(c, http.StatusUnsupportedMediaType, err.Error())
+		body, ok := h.body(c, h.MaxFetchRequest)
+		if !ok {
+			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-upload-pack-result")
@@ -132,9 +132,9 @@ func (h *Handler) handleReceivePack(c echo.Context) error {
 		return h.refuse(c, http.StatusBadRequest, reason)
 	}
 	return h.open(c, true, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
-		body, err := h.body(c, 0)
-		if err != nil {
-			return h.refuse(c, http.StatusUnsupportedMediaType, err.Error())
+		body, ok := h.body(c, 0)
+		if !ok {
+			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-receive-pack-result")
@@ -208,24 +208,24 @@ func plain(name string) bool {
 	}) < 0
 }
 
-// oneService returns the service that a query names, "" if none.
-func oneService(c echo.Context) (string, error) {
+// oneService returns the service that a query names, "" if none. It is not ok to
+// name several.
+func oneService(c echo.Context) (service string, ok bool) {
 	services := c.QueryParams()["service"]
-	switch len(services) {
-	case 0:
-		return "", nil
-	case 1:
-		return services[0], nil
+	if len(services) == 1 {
+		service = services[0]
 	}
-	return "", errors.New("More than one Git service.")
+	return service, len(services) <= 1
 }
+
+const severalServices = "More than one Git service."
 
 // disagrees says what in a request contradicts the service that its path names.
 func disagrees(c echo.Context, service string) string {
-	named, err := oneService(c)
+	named, ok := oneService(c)
 	switch {
-	case err != nil:
-		return err.Error()
+	case !ok:
+		return severalServices
 	case named != "" && named != service:
 		return "The service named does not fit to the URL."
 	case c.Request().Header.Get(echo.HeaderContentType) != "application/x-"+service+"-request":

@@ -3,6 +3,7 @@ package smarthttp_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,9 +33,8 @@ func (s *site) do(t testing.TB, method, path, body string, header ...string) (in
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	response, err := client.Do(request)
 	require.NoError(t, err)
-	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	require.NoError(t, errors.Join(err, response.Body.Close()))
 	return response.StatusCode, string(answer)
 }
 
@@ -244,7 +244,7 @@ func TestExpectContinue(t *testing.T) {
 	s := serve(t, gitfstest.NewRepository(t, 3))
 	connection, err := net.Dial("tcp", s.Listener.Addr().String())
 	require.NoError(t, err)
-	defer connection.Close()
+	defer func() { require.NoError(t, connection.Close()) }()
 	list := pkt("command=ls-refs") + "0001" + "0000"
 	_, err = fmt.Fprintf(connection, "POST /scm/PRJ/repo.git/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nGit-Protocol: version=2\r\nExpect: 100-continue\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", uploadRequest, len(list))
 	require.NoError(t, err)

@@ -177,7 +177,8 @@ func TestRefusedPushes(t *testing.T) {
 	before := s.memory.Pushes()
 	head := commit(t, dir, "file", "new")
 	big := make([]byte, 4<<20) // more than any buffer on the way holds
-	rand.NewChaCha8([32]byte{}).Read(big)
+	_, err := rand.NewChaCha8([32]byte{}).Read(big)
+	require.NoError(t, err)
 	commit(t, dir, "big", string(big))
 	for _, tt := range []struct {
 		name    string

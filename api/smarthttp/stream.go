@@ -12,10 +12,13 @@ import (
 	"github.com/annal-git/annal/gitfs/protocol"
 )
 
+const unknownEncoding = "Unknown content encoding."
+
 // body returns the body of a request, unpacked. With a limit, reading more bytes
-// than that is refused, so that a little that unpacks to a lot does no harm.
-func (h *Handler) body(c echo.Context, limit int64) (io.Reader, error) {
-	var body io.Reader = &idleReader{
+// than that is refused, so that a little that unpacks to a lot does no harm. It is
+// not ok if nobody here can unpack it.
+func (h *Handler) body(c echo.Context, limit int64) (body io.Reader, ok bool) {
+	body = &idleReader{
 		r: c.Request().Body, control: http.NewResponseController(c.Response()), idle: h.Idle,
 	}
 	switch c.Request().Header.Get(echo.HeaderContentEncoding) {
@@ -23,12 +26,12 @@ func (h *Handler) body(c echo.Context, limit int64) (io.Reader, error) {
 	case "gzip", "x-gzip":
 		body = &gzipReader{packed: body}
 	default:
-		return nil, errors.New("Unknown content encoding.")
+		return nil, false
 	}
 	if limit > 0 {
 		body = &limitReader{r: body, left: limit, limit: limit}
 	}
-	return body, nil
+	return body, true
 }
 
 // gzipReader unpacks, and reads nothing before it is asked to: only then is the

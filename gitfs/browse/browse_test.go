@@ -164,7 +164,8 @@ func TestBlob(t *testing.T) {
 func TestLog(t *testing.T) {
 	for _, name := range []string{"made", "go-git.bundle"} {
 		t.Run(name, func(t *testing.T) {
-			repository, head, paths := "", "main", []string{"", "docs", "docs/notes-3.txt", "src/a/b/c1", "build.sh", "nothing"}
+			head, paths := "main", []string{"", "docs", "docs/notes-3.txt", "src/a/b/c1", "build.sh", "nothing"}
+			var repository string
 			if name == "made" {
 				repository = gitfstest.NewRepository(t, 60)
 			} else {

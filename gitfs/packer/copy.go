@@ -2,6 +2,7 @@ package packer
 
 import (
 	"cmp"
+	"errors"
 	"hash/crc32"
 	"io"
 	"iter"
@@ -199,8 +200,7 @@ func (p *packing) writeAs(source *store.Pack, s stored, plan plan, deflated []by
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	return p.out.WriteStream(t, size, r, level)
+	return errors.Join(p.out.WriteStream(t, size, r, level), r.Close())
 }
 
 func (p *packing) count(delta, reused bool) {

@@ -128,7 +128,7 @@ func TestSidebandKeepsBandsApart(t *testing.T) {
 		r := pktline.NewReader(&buf)
 		for {
 			p, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			require.NoError(t, err)
@@ -147,15 +147,15 @@ func TestKeepAliveOnlyInSilence(t *testing.T) {
 		s := pktline.NewSideband(&w, pktline.SidebandLarge)
 		stop := s.KeepAlive(5 * time.Second)
 		defer stop()
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		synctest.Wait()
 		require.Equal(t, "0005\x020005\x02", w.String())
 		require.NoError(t, s.Progress("x"))
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		synctest.Wait()
 		require.Equal(t, "0005\x020005\x020006\x02x", w.String())
 		stop()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		require.Equal(t, "0005\x020005\x020006\x02x", w.String())
 	})
 }

@@ -28,21 +28,21 @@ const maxFilterSpec = 1024
 // combine: of those. Errors are *FilterError.
 func ParseFilter(spec string) (Filter, error) {
 	var f Filter
-	fail := func() (Filter, error) { return Filter{}, &FilterError{Spec: spec} }
+	refused := &FilterError{Spec: spec}
 	if len(spec) > maxFilterSpec {
-		return fail()
+		return Filter{}, refused
 	}
 	if parts, ok := strings.CutPrefix(spec, "combine:"); ok {
 		for part := range strings.SplitSeq(parts, "+") {
 			part, err := url.PathUnescape(part)
 			if err != nil || strings.HasPrefix(part, "combine:") || f.add(part) != nil {
-				return fail()
+				return Filter{}, refused
 			}
 		}
 		return f, nil
 	}
 	if f.add(spec) != nil {
-		return fail()
+		return Filter{}, refused
 	}
 	return f, nil
 }

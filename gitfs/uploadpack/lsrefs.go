@@ -47,7 +47,7 @@ func (c *conversation) lsRefs(args *arguments) error {
 	}
 	prefixes = disjoint(prefixes)
 
-	if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix("HEAD", p) }) {
+	if slices.ContainsFunc(prefixes, isPrefixOf("HEAD")) {
 		target := ""
 		if symrefs {
 			target = " symref-target:" + c.repo.Snapshot.Head
@@ -68,6 +68,10 @@ func (c *conversation) lsRefs(args *arguments) error {
 		}
 	}
 	return c.lines.Flush()
+}
+
+func isPrefixOf(name string) func(string) bool {
+	return func(prefix string) bool { return strings.HasPrefix(name, prefix) }
 }
 
 func (c *conversation) listRef(ref git.Ref, peel bool) {

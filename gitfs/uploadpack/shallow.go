@@ -2,6 +2,7 @@ package uploadpack
 
 import (
 	"context"
+	"slices"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/object"
@@ -66,7 +67,7 @@ func (c *conversation) resolveShallow(ctx context.Context, r *request) (shallowi
 			r.wants = append(r.wants, commit.Parents...)
 		}
 	}
-	s.ends = append(ends, s.cut...)
+	s.ends = slices.Concat(ends, s.cut)
 	return s, nil
 }
 
