@@ -273,3 +273,29 @@ func TestPushWithoutPermission(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "not found")
 }
+
+func TestPushOfLargeFiles(t *testing.T) {
+	// 34 MiB is more than the store holds of one object in memory. The second
+	// version of each file differs little, so git sends it as a delta.
+	s := serve(t, gitfstest.NewRepository(t, 3))
+	dir := work(t, s)
+	random := rand.NewChaCha8([32]byte{})
+	for _, size := range []int{3 << 20, 34 << 20} {
+		content := make([]byte, size)
+		_, err := random.Read(content)
+		require.NoError(t, err)
+		name := fmt.Sprint("file", size)
+		commit(t, dir, name, string(content))
+		content[size/2]++
+		commit(t, dir, name, string(content))
+		gitfstest.Git(t, dir, "push", "--quiet", "origin", "HEAD")
+	}
+	clone := filepath.Join(t.TempDir(), "clone")
+	gitfstest.Git(t, "", "clone", "--quiet", s.url(), clone)
+	require.Equal(t, gitfstest.Git(t, dir, "rev-parse", "HEAD"), gitfstest.Git(t, clone, "rev-parse", "HEAD"))
+	gitfstest.Git(t, clone, "fsck", "--full", "--strict")
+	// Without its base the delta has to be made whole again.
+	shallow := filepath.Join(t.TempDir(), "shallow")
+	gitfstest.Git(t, "", "clone", "--quiet", "--depth=1", s.url(), shallow)
+	gitfstest.Git(t, shallow, "fsck", "--full", "--strict")
+}

@@ -62,20 +62,12 @@ func (c *conversation) sendBanded(ctx context.Context, band *pktline.Sideband, r
 
 // count finds the objects to send.
 func (c *conversation) count(ctx context.Context, r *request, s shallowing, common []git.ObjectID, progress func(int)) (*revwalk.Objects, error) {
-	select {
-	case c.counting <- struct{}{}:
-		defer func() { <-c.counting }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	graph := c.graph.Cut(s.ends)
-	found, err := graph.Enumerate(ctx, c.repo.Objects, revwalk.Selection{
-		Wants:    r.wants,
-		Haves:    common,
-		Filter:   r.filter,
-		Sparse:   len(s.ends) > 0,
-		Progress: progress,
-	})
+	defer leave()
+	found, err := c.find(ctx, r, s, common, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +77,20 @@ func (c *conversation) count(ctx context.Context, r *request, s shallowing, comm
 		}
 	}
 	return found, nil
+}
+
+func (c *conversation) find(ctx context.Context, r *request, s shallowing, common []git.ObjectID, progress func(int)) (*revwalk.Objects, error) {
+	if len(common) == 0 && len(s.ends) == 0 && r.filter.IsZero() {
+		set, err := c.closures.Reachable(ctx, c.graph, c.repo.Objects, c.repo.Snapshot.Storage, r.wants, progress)
+		return &revwalk.Objects{Send: set}, err
+	}
+	return c.graph.Cut(s.ends).Enumerate(ctx, c.repo.Objects, revwalk.Selection{
+		Wants:    r.wants,
+		Haves:    common,
+		Filter:   r.filter,
+		Sparse:   len(s.ends) > 0,
+		Progress: progress,
+	})
 }
 
 // addTags adds the tags of what is sent.

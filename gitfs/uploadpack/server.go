@@ -21,6 +21,8 @@ type Config struct {
 	Agent   string         // name and version shown to clients, such as annal/1.0
 	Commits *revwalk.Cache // may be shared with others; nil caches nothing
 
+	ClosureBytes int64 // memory to remember what full clones hold; default 64 MiB
+
 	MaxWants     int // objects asked for in one request; default 250,000
 	MaxHaves     int // common objects remembered in one request; default 16,384
 	MaxArguments int // lines of any other kind in one request; default 100,000
@@ -30,6 +32,7 @@ type Config struct {
 // Server answers upload-pack requests. It is safe for concurrent use.
 type Server struct {
 	config   Config
+	closures *revwalk.Closures
 	counting chan struct{} // a token for each request that looks for objects
 }
 
@@ -40,7 +43,8 @@ func New(c Config) *Server {
 	c.MaxHaves = cmp.Or(c.MaxHaves, 16_384)
 	c.MaxArguments = cmp.Or(c.MaxArguments, 100_000)
 	c.Counting = cmp.Or(c.Counting, 2*runtime.GOMAXPROCS(0))
-	return &Server{config: c, counting: make(chan struct{}, c.Counting)}
+	c.ClosureBytes = cmp.Or(c.ClosureBytes, 64<<20)
+	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes), counting: make(chan struct{}, c.Counting)}
 }
 
 // Repository is what one request is served from. Snapshot and Objects belong
@@ -115,6 +119,16 @@ func (s *Server) conversation(r io.Reader, w io.Writer, repo *Repository, t Tran
 		c.in = pktline.NewReader(r)
 	}
 	return c
+}
+
+// enter waits for its turn to look for objects; the function it returns ends that.
+func (s *Server) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.counting <- struct{}{}:
+		return func() { <-s.counting }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // head returns the ref that HEAD names, if it exists.

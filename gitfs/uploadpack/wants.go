@@ -52,48 +52,56 @@ func (c *conversation) checkVisible(ctx context.Context, ids []git.ObjectID) err
 }
 
 // unreached returns which of the ids the tips do not reach. starts are the commits
-// among the tips.
+// among the tips. What is not found where most is asked for is looked for among all
+// that the tips reach; so a refusal takes the same time whatever its reason.
 func (c *conversation) unreached(ctx context.Context, starts, tips, ids []git.ObjectID) ([]git.ObjectID, error) {
-	var commits, others, rest []git.ObjectID
+	var commits, files, rest []git.ObjectID
 	for _, id := range ids {
-		switch t, _, err := c.repo.Objects.Header(ctx, id); {
-		case !c.repo.Objects.Has(id):
+		if !c.repo.Objects.Has(id) {
 			rest = append(rest, id)
+			continue
+		}
+		switch t, _, err := c.repo.Objects.Header(ctx, id); {
 		case err != nil:
 			return nil, err
 		case t == object.TypeCommit:
 			commits = append(commits, id)
+		case t == object.TypeTag:
+			rest = append(rest, id)
 		default:
-			others = append(others, id)
+			files = append(files, id)
 		}
 	}
-	if len(commits) > 0 || len(rest) > 0 {
+	if len(commits) > 0 {
 		found, err := c.graph.Reachable(ctx, starts, commits)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range commits {
-			if !found[id] {
-				rest = append(rest, id)
-			}
-		}
+		rest = append(rest, slices.DeleteFunc(commits, func(id git.ObjectID) bool { return found[id] })...)
 	}
-	if len(others) == 0 {
-		return rest, nil
-	}
-	// Most often these are the files of a tip that somebody checks out.
-	set, err := c.tipTrees(ctx, starts)
+	leave, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if others = missingFrom(set, others); len(others) > 0 {
-		all, err := c.graph.Enumerate(ctx, c.repo.Objects, revwalk.Selection{Wants: tips})
-		if err != nil {
-			return nil, err
+	defer leave()
+	if len(files) > 0 {
+		set, ok := c.closures.Known(c.repo.Objects, c.repo.Snapshot.Storage, tips)
+		if !ok {
+			// Most often these are the files of a tip that somebody checks out.
+			if set, err = c.tipTrees(ctx, starts); err != nil {
+				return nil, err
+			}
 		}
-		others = missingFrom(all.Send, others)
+		rest = append(rest, slices.DeleteFunc(files, set.Has)...)
 	}
-	return append(rest, others...), nil
+	if len(rest) == 0 {
+		return nil, nil
+	}
+	all, err := c.closures.Reachable(ctx, c.graph, c.repo.Objects, c.repo.Snapshot.Storage, tips, nil)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(rest, all.Has), nil
 }
 
 // maxTipTrees is how many tips are looked through before everything is.
@@ -125,10 +133,6 @@ func (c *conversation) tipTrees(ctx context.Context, starts []git.ObjectID) (*ob
 		return nil, err
 	}
 	return found.Send, nil
-}
-
-func missingFrom(set *objectset.Set, ids []git.ObjectID) []git.ObjectID {
-	return slices.DeleteFunc(ids, set.Has)
 }
 
 // tips returns which of the ids visible refs name, directly or behind a tag.
