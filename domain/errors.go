@@ -43,3 +43,9 @@ func (e *NotFoundError) Error() string { return e.Message }
 func NotFound(what, format string, args ...any) error {
 	return &NotFoundError{What: what, Message: fmt.Sprintf(format, args...)}
 }
+
+// UnavailableError says that a command cannot be carried out now, by no fault of its
+// own. Message is a whole sentence for the user.
+type UnavailableError struct{ Message string }
+
+func (e *UnavailableError) Error() string { return e.Message }

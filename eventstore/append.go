@@ -45,7 +45,7 @@ type Appended struct {
 //
 // Errors: *VersionConflictError; errors of an Inline or the Arbiter as they are;
 // *UnknownOutcomeError when the database was lost for so long that nobody can say
-// (repeat with the same ID); ErrClosed; ctx.Err() if ctx ended before the proposal's
+// (repeat with the same ID); ErrClosed; ErrMaintenance; ctx.Err() if ctx ended before the proposal's
 // turn came, in which case nothing happened.
 func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 	if p.ID == "" {
@@ -57,6 +57,9 @@ func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 	}
 	if len(p.Events) == 0 && p.Claim == nil {
 		return Appended{}, nil
+	}
+	if l.maintenance.Load() {
+		return Appended{}, ErrMaintenance
 	}
 	r := &request{proposal: p, id: id, answer: make(chan answer, 1)}
 	r.proposal.Meta.Node = l.options.Node

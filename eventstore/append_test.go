@@ -308,3 +308,20 @@ func TestAppendAfterClose(t *testing.T) {
 		t.Errorf("append after close: %v", err)
 	}
 }
+
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	log, _ := eventstoretest.Log(t, eventstore.Options{Types: types()})
+	propose := func() error {
+		_, err := log.Append(t.Context(), eventstore.Proposal{Stream: "s", Expect: eventstore.Any, Events: []domain.Event{counted{1}}})
+		return err
+	}
+	log.SetMaintenance(true)
+	if err := propose(); !errors.Is(err, eventstore.ErrMaintenance) {
+		t.Errorf("append under maintenance: %v", err)
+	}
+	log.SetMaintenance(false)
+	if err := propose(); err != nil {
+		t.Error(err)
+	}
+}

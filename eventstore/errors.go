@@ -1,14 +1,16 @@
 package eventstore
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/annal-git/annal/domain"
 )
 
 // ErrClosed is returned for appends after Close.
-var ErrClosed = errors.New("the log is closed")
+var ErrClosed error = &domain.UnavailableError{Message: "This node is stopping. Try again."}
+
+// ErrMaintenance is returned for appends while the node is under maintenance.
+var ErrMaintenance error = &domain.UnavailableError{Message: "This node is under maintenance and takes no changes. Try again later."}
 
 // VersionConflictError says that a stream was not at the version its proposal
 // expected; nothing was appended.
@@ -32,7 +34,12 @@ func (e *UnknownOutcomeError) Error() string {
 	return fmt.Sprintf("the database was lost while committing %s, so whether it happened is not known yet: %v", e.ID, e.Err)
 }
 
-func (e *UnknownOutcomeError) Unwrap() error { return e.Err }
+// Unwrap tells the user what he can do.
+func (e *UnknownOutcomeError) Unwrap() []error {
+	return []error{e.Err, &domain.UnavailableError{
+		Message: "The database was lost while the change was being made, so whether it happened is not known yet. Look before you repeat it.",
+	}}
+}
 
 // UnknownTypeError says that the log holds an event type that this version of
 // Annal cannot read.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,8 @@ type Log struct {
 	follower  *follower
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
+
+	maintenance atomic.Bool
 }
 
 // Open starts the node's committer and its watch on the head of the log. Close
@@ -63,6 +66,10 @@ func (l *Log) Close() {
 	l.cancel()
 	l.tasks.Wait()
 }
+
+// SetMaintenance begins or ends maintenance of this node: while it lasts, Append answers
+// ErrMaintenance. Proposals that wait already are carried out.
+func (l *Log) SetMaintenance(on bool) { l.maintenance.Store(on) }
 
 // Types is the registry the log was opened with.
 func (l *Log) Types() *Registry { return l.options.Types }

@@ -11,7 +11,6 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/domain"
-	"github.com/annal-git/annal/eventstore"
 )
 
 // contentType is written to the letter: clients compare it as a string.
@@ -86,7 +85,7 @@ func answerFor(err error) (status int, body any) {
 		exception *exceptionError
 		plain     *statusError
 		unmapped  *echo.HTTPError
-		unknown   *eventstore.UnknownOutcomeError
+		notNow    *domain.UnavailableError
 	)
 	switch {
 	case errors.As(err, &invalid):
@@ -113,10 +112,8 @@ func answerFor(err error) (status int, body any) {
 		return plain.status, jaxError{Status: plain.status, Message: plain.message}
 	case errors.As(err, &unmapped):
 		return unmapped.Code, jaxError{Status: unmapped.Code, Message: "HTTP " + statusText(unmapped.Code)}
-	case errors.As(err, &unknown):
-		return http.StatusServiceUnavailable, envelope("", "The database was lost while the change was being made. It is not known whether it was: look before you repeat it.", exceptionServer)
-	case errors.Is(err, eventstore.ErrClosed):
-		return http.StatusServiceUnavailable, envelope("", "This node is stopping.", exceptionServer)
+	case errors.As(err, &notNow):
+		return http.StatusServiceUnavailable, envelope("", notNow.Message, exceptionServer)
 	}
 	return http.StatusInternalServerError, envelope("", "An error occurred while processing the request. Its id is in the header "+headerRequestID+".", exceptionServer)
 }

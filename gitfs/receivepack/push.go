@@ -246,7 +246,10 @@ func commitText(err error) string {
 	var notFound *domain.NotFoundError
 	var conflict *domain.ConflictError
 	var invalid *domain.InvalidError
+	var unavailable *domain.UnavailableError
 	switch {
+	case errors.As(err, &unavailable):
+		return unavailable.Message
 	case errors.As(err, &notFound):
 		return notFound.Message
 	case errors.As(err, &conflict):
