@@ -12,12 +12,16 @@ import (
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/browse"
+	"github.com/annal-git/annal/projections"
 	"github.com/annal-git/annal/projections/access"
+	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/reposearch"
 )
 
 // Snapshots gives the refs and packs of a repository as they are now. A repository
@@ -34,6 +38,10 @@ type Config struct {
 	Credentials *credentials.Authenticator
 	Snapshots   Snapshots
 	Contents    *browse.Browser
+	Activity    *activity.Queries
+	Names       *reposearch.Queries
+	Checkpoints *projections.Checkpoints
+	Node        *status.Node
 
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
@@ -75,7 +83,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.eventRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.eventRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

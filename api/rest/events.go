@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -48,11 +47,9 @@ func (a *API) handleListEvents(c *call) error {
 	if err != nil {
 		return err
 	}
-	after := int64(0)
-	if text := c.QueryParam("after"); text != "" {
-		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 || after == math.MaxInt64 {
-			return domain.Invalid("after", "The parameter \"after\" must be a position, or 0 for the beginning.")
-		}
+	after, err := c.position("after")
+	if err != nil {
+		return err
 	}
 	if err := a.judge.Global(c.ctx(), c.caller, rights.LicensedUser); err != nil {
 		return err

@@ -48,6 +48,19 @@ func (c *call) window(maximum int) (window, error) {
 	return window{Start: start, Limit: min(limit, maximum)}, nil
 }
 
+// position reads a query parameter that is a position of the log; 0 if it is absent.
+func (c *call) position(name string) (int64, error) {
+	text := c.QueryParam(name)
+	if text == "" {
+		return 0, nil
+	}
+	position, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || position < 0 || position == math.MaxInt64 {
+		return 0, domain.Invalid(name, "The parameter %q must be a position of the log.", name)
+	}
+	return position, nil
+}
+
 // count reads a query parameter that is a number from 0 to 2^31-1.
 func (c *call) count(name string, absent int) (int, error) {
 	text := c.QueryParam(name)

@@ -26,9 +26,12 @@ import (
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/gitfs/store"
 	"github.com/annal-git/annal/gitfs/uploadpack"
+	"github.com/annal-git/annal/projections"
 	"github.com/annal-git/annal/projections/access"
+	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
+	"github.com/annal-git/annal/projections/reposearch"
 )
 
 // Memory that caches may take, in bytes.
@@ -81,6 +84,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	api := rest.New(rest.Config{
 		Log: n.events, Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits),
+		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	git := smarthttp.New(smarthttp.Config{
