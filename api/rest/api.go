@@ -88,9 +88,9 @@ func New(config Config) *API {
 		a.routes = append(a.routes, routes...)
 	}
 	for _, r := range a.routes {
-		a.router.Add(r.method, r.pattern(), a.serve(r.handle))
+		a.router.Add(r.method, r.pattern(), a.serve(r))
 		if r.method == http.MethodGet {
-			a.router.Add(http.MethodHead, r.pattern(), a.serve(r.handle))
+			a.router.Add(http.MethodHead, r.pattern(), a.serve(r))
 		}
 	}
 	return a

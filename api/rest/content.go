@@ -34,7 +34,7 @@ func (a *API) contentRoutes() []route {
 		at(browsing, "/browse", false), at(browsing, "/browse/{path}", true),
 		at(files, "/files", false), at(files, "/files/{path}", true),
 		at(route{
-			method: http.MethodGet, summary: "Get a file's bytes", handle: a.handleGetRaw, query: []string{"at"}, answer: []byte{},
+			method: http.MethodGet, summary: "Get a file's bytes", handle: a.handleGetRaw, query: []string{"at"}, answer: []byte{}, streams: true,
 		}, "/raw/{path}", true),
 	}
 }
@@ -307,6 +307,10 @@ func (a *API) handleGetRaw(c *call) error {
 		header.Set("Content-Disposition", "attachment")
 	}
 	header.Set("Content-Length", strconv.FormatInt(size, 10))
+	if c.Request().Method == http.MethodHead {
+		header.Set("Content-Type", kind)
+		return c.NoContent(http.StatusOK)
+	}
 	return c.Stream(http.StatusOK, kind, reader)
 }
 

@@ -82,6 +82,9 @@ func TestRaw(t *testing.T) {
 			header.Get("Content-Length") != fmt.Sprint(len(tt.body)) {
 			t.Errorf("%s: %q %v", tt.path, a.Body, header)
 		}
+		if a := w.ok(reader, "HEAD", repoPath+"/raw/"+tt.path, "", 200); a.Body.Len() != 0 || a.Header().Get("Content-Length") != fmt.Sprint(len(tt.body)) {
+			t.Errorf("HEAD %s: %q %v", tt.path, a.Body, a.Header())
+		}
 		for _, tag := range []string{header.Get("ETag"), `"x", W/` + header.Get("ETag"), "*"} {
 			if again := w.send(reader, "GET", repoPath+"/raw/"+tt.path, "", "If-None-Match", tag); again.Code != 304 || again.Body.Len() != 0 {
 				t.Errorf("%s with %s: %d", tt.path, tag, again.Code)

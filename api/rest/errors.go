@@ -114,6 +114,8 @@ func answerFor(err error) (status int, body any) {
 		return unmapped.Code, jaxError{Status: unmapped.Code, Message: "HTTP " + statusText(unmapped.Code)}
 	case errors.As(err, &notNow):
 		return http.StatusServiceUnavailable, envelope("", notNow.Message, exceptionServer)
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, envelope("", "The request took too long. Ask for less at once.", exceptionServer)
 	}
 	return http.StatusInternalServerError, envelope("", "An error occurred while processing the request. Its id is in the header "+headerRequestID+".", exceptionServer)
 }

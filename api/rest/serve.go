@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -90,9 +91,18 @@ func (c *call) ctx() context.Context { return c.Request().Context() }
 
 type handler func(c *call) error
 
-// serve finds out who calls before it hands the call to h.
-func (a *API) serve(h handler) echo.HandlerFunc {
+// requestTimeout bounds the work for one request. Answers that stream a file take as
+// long as their reader.
+const requestTimeout = time.Minute
+
+// serve finds out who calls before it hands the call to the route's handler.
+func (a *API) serve(r route) echo.HandlerFunc {
 	return func(ec echo.Context) error {
+		if !r.streams {
+			ctx, cancel := context.WithTimeout(ec.Request().Context(), requestTimeout)
+			defer cancel()
+			ec.SetRequest(ec.Request().WithContext(ctx))
+		}
 		for _, name := range ec.ParamNames() {
 			if !plain(ec.Param(name)) {
 				return domain.Invalid("", "The address holds characters that are not allowed.")
@@ -115,7 +125,7 @@ func (a *API) serve(h handler) echo.HandlerFunc {
 			header.Set(headerUserID, strconv.FormatInt(int64(caller.User.ID), 10))
 		}
 		id := header.Get(headerRequestID)
-		return h(&call{Context: ec, caller: caller, meta: domain.Metadata{
+		return r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{
 			Actor: caller.User.ID, Auth: caller.Auth, Address: a.ClientAddress(ec.Request()), RequestID: id, Correlation: id,
 		}})
 	}

@@ -45,7 +45,7 @@ type restUser struct {
 type selfBody struct {
 	DisplayName *string `json:"displayName"`
 	Email       *string `json:"email"`
-	Password    *string `json:"password"` // the one the user has, if the e-mail address is to change
+	Password    string  `json:"password"` // the one the user has; needed to change the e-mail address
 }
 
 type passwordBody struct {
@@ -187,6 +187,11 @@ func (a *API) handleUpdateSelf(c *call) error {
 	var body selfBody
 	if err := c.decode(&body); err != nil {
 		return err
+	}
+	if body.Email != nil && *body.Email != c.caller.User.Email {
+		if _, err := a.Credentials.Password(c.ctx(), c.caller.User.Name, body.Password); err != nil {
+			return err
+		}
 	}
 	command := account.Command(account.ChangeProfile{DisplayName: body.DisplayName, Email: body.Email})
 	if err := execute(a, c, domain.UserStream(c.caller.User.ID), account.Evolve, account.Decide, command); err != nil {
