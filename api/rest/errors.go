@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -121,8 +122,7 @@ func answerFor(err error) (status int, body any) {
 }
 
 func statusText(code int) string {
-	text := http.StatusText(code)
-	return string([]byte{byte('0' + code/100), byte('0' + code/10%10), byte('0' + code%10), ' '}) + text
+	return fmt.Sprintf("%d %s", code, http.StatusText(code))
 }
 
 func envelope(context, message, exception string) restErrors {
