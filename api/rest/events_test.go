@@ -3,7 +3,11 @@ package rest_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/repository"
 )
 
 type feed struct {
@@ -78,5 +82,36 @@ func TestEvents(t *testing.T) {
 	}
 	if f := w.feed(admin, "?after=1000000"); len(f.Values) != 0 || f.Next != 1000000 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A log of large events is answered in parts that fit into memory, and nothing is lost
+// between them.
+func TestEventsInParts(t *testing.T) {
+	w := newWorld(t)
+	before := w.head()
+	const large = 300
+	option := strings.Repeat("x", 64<<10)
+	for range large / 10 {
+		events := make([]domain.Event, 10)
+		for i := range events {
+			events[i] = repository.RefsUpdated{Options: []string{option}}
+		}
+		w.append("repository/1", events...)
+	}
+	seen, answers := 0, 0
+	for after := before; after < before+large; answers++ {
+		a := w.ok(admin, "GET", fmt.Sprintf("/rest/annal/1.0/events?after=%d&limit=1000", after), "", 200)
+		if a.Body.Len() > 8<<20 {
+			t.Fatalf("an answer of %d bytes", a.Body.Len())
+		}
+		var f feed
+		if err := json.Unmarshal(a.Body.Bytes(), &f); err != nil || f.Next <= after {
+			t.Fatalf("next %d after %d, %v", f.Next, after, err)
+		}
+		seen, after = seen+len(f.Values), f.Next
+	}
+	if seen != large || answers < 3 {
+		t.Errorf("%d events in %d answers", seen, answers)
 	}
 }
