@@ -77,7 +77,7 @@ func Bundle(t testing.TB, name string) string {
 		t.Skipf("SKIPPED, NOT TESTED: the bundle %s is not in ../shared/repos beside the checkout", name)
 	}
 	dir := filepath.Join(t.TempDir(), "repository.git")
-	Git(t, "", "clone", "--quiet", "--mirror", path, dir)
+	Git(t, "", "-c", "pack.writeReverseIndex=true", "clone", "--quiet", "--mirror", path, dir)
 	return dir
 }
 
@@ -100,8 +100,12 @@ func bundlePath(dir, name string) string {
 // .pack file. Its .idx and .rev lie beside it.
 func PackFile(t testing.TB, repository string) string {
 	t.Helper()
-	Git(t, repository, "-c", "pack.writeReverseIndex=true", "repack", "--quiet", "-a", "-d")
-	packs, err := filepath.Glob(filepath.Join(repository, "objects", "pack", "pack-*.pack"))
+	folder := filepath.Join(repository, "objects", "pack")
+	counts := Git(t, repository, "count-objects", "-v")
+	if !strings.HasPrefix(counts, "count: 0\n") || !strings.Contains(counts, "\npacks: 1\n") {
+		Git(t, repository, "-c", "pack.writeReverseIndex=true", "repack", "--quiet", "-a", "-d")
+	}
+	packs, err := filepath.Glob(filepath.Join(folder, "pack-*.pack"))
 	if err != nil || len(packs) != 1 {
 		t.Fatalf("one pack expected, not %q (%v)", packs, err)
 	}

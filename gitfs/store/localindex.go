@@ -13,40 +13,55 @@ import (
 	"github.com/annal-git/annal/gitfs/pack"
 )
 
-// localIndex maps the .idx and .rev files of a pack from the local home, where
-// they are copied first if need be.
-func (p *Pack) localIndex(ctx context.Context) (idx, rev []byte, unmap func() error, err error) {
-	idx, err = p.localFile(ctx, "idx")
-	if err != nil {
-		return nil, nil, nil, err
+// localIndex reads the .idx and .rev files of a pack from the local home, where
+// they are copied first if need be. release lets go of them.
+func (p *Pack) localIndex(ctx context.Context) (idx, rev localFile, err error) {
+	if idx, err = p.localFile(ctx, "idx"); err != nil {
+		return localFile{}, localFile{}, err
 	}
-	rev, err = p.localFile(ctx, "rev")
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, unix.Munmap(idx))
+	if rev, err = p.localFile(ctx, "rev"); err != nil {
+		return localFile{}, localFile{}, errors.Join(err, idx.release())
 	}
-	return idx, rev, func() error { return errors.Join(unix.Munmap(idx), unix.Munmap(rev)) }, nil
+	return idx, rev, nil
 }
 
-// localFile maps a copy. Copies are not synced when they are made; so a crash may
+// localFile is the content of a file of the local home: small ones in memory, for
+// a process cannot map very many files, and large ones mapped.
+type localFile struct {
+	content []byte
+	mapped  bool
+}
+
+// mapFrom is the size in bytes from which files are mapped.
+const mapFrom = 64 << 10
+
+func (f localFile) release() error {
+	if !f.mapped {
+		return nil
+	}
+	return unix.Munmap(f.content)
+}
+
+// localFile opens a copy. Copies are not synced when they are made; so a crash may
 // have left one that is not whole, and each is checked before its use.
-func (p *Pack) localFile(ctx context.Context, suffix string) ([]byte, error) {
+func (p *Pack) localFile(ctx context.Context, suffix string) (localFile, error) {
 	dir := filepath.Join(p.store.config.LocalHome, localIndexes, p.storage)
 	file := packFile(p.info.ID, suffix)
 	name := filepath.Join(dir, file)
-	if data, err := p.mapChecked(name); err == nil {
-		return data, nil
+	if f, err := p.openChecked(name); err == nil {
+		return f, nil
 	}
 	content, err := p.readIndex(ctx, suffix)
 	if err != nil {
-		return nil, err
+		return localFile{}, err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
+		return localFile{}, err
 	}
 	if err := writeLocal(dir, file, content); err != nil {
-		return nil, err
+		return localFile{}, err
 	}
-	return p.mapChecked(name)
+	return p.openChecked(name)
 }
 
 // readIndex reads a file of the shared home whole. When it goes stale between open
@@ -95,26 +110,32 @@ func writeLocal(dir, name string, content []byte) (err error) {
 	return os.Rename(f.Name(), filepath.Join(dir, name))
 }
 
-// mapChecked maps a file of the local home into memory, if it is whole.
-func (p *Pack) mapChecked(name string) ([]byte, error) {
+// openChecked opens a file of the local home, if it is whole.
+func (p *Pack) openChecked(name string) (localFile, error) {
+	f, err := openLocal(name)
+	if err != nil {
+		return localFile{}, err
+	}
+	if err := pack.CheckIndex(f.content, p.info.ID); err != nil {
+		return localFile{}, errors.Join(err, f.release())
+	}
+	return f, nil
+}
+
+func openLocal(name string) (localFile, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return localFile{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return localFile{}, err
 	}
-	if info.Size() == 0 {
-		return nil, &CorruptPackError{Reason: "its index is empty"}
+	if info.Size() < mapFrom {
+		content, err := io.ReadAll(f)
+		return localFile{content: content}, err
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, err
-	}
-	if err := pack.CheckIndex(data, p.info.ID); err != nil {
-		return nil, errors.Join(err, unix.Munmap(data))
-	}
-	return data, nil
+	content, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	return localFile{content: content, mapped: true}, err
 }

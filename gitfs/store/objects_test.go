@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,16 +62,16 @@ func allObjects(t testing.TB, repository string) []listed {
 	out := gitfstest.Git(t, repository, "cat-file", "--batch-all-objects", "--batch-check")
 	var all []listed
 	for line := range strings.Lines(out) {
-		var hex, name string
-		var size int64
-		if _, err := fmt.Sscan(line, &hex, &name, &size); err != nil {
-			t.Fatal(err)
-		}
-		kind, err := object.ParseType(name)
+		words := strings.Fields(line)
+		kind, err := object.ParseType(words[1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, listed{git.MustParseObjectID(hex), kind, size})
+		size, err := strconv.ParseInt(words[2], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, listed{git.MustParseObjectID(words[0]), kind, size})
 	}
 	return all
 }

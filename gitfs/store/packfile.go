@@ -19,12 +19,12 @@ import (
 // Pack is an open pack. It is good for as long as the Objects it came from are
 // pinned.
 type Pack struct {
-	store   *Store
-	key     uint64 // names the pack in caches
-	storage string
-	info    git.Pack
-	index   *pack.Index
-	unmap   func() error // lets go of what index stands on
+	store      *Store
+	key        uint64 // names the pack in caches
+	storage    string
+	info       git.Pack
+	index      *pack.Index
+	indexFiles []localFile // what index stands on
 
 	opened  chan struct{} // closed once open has returned
 	openErr error         // set before opened is closed
@@ -55,12 +55,12 @@ func (p *Pack) Index() *pack.Index { return p.index }
 
 // open makes the index usable. The pack file itself is opened by its first read.
 func (p *Pack) open(ctx context.Context) error {
-	idx, rev, unmap, err := p.localIndex(ctx)
+	idx, rev, err := p.localIndex(ctx)
 	if err != nil {
 		return err
 	}
-	p.unmap = unmap
-	if p.index, err = pack.ParseIndex(idx, rev); err != nil {
+	p.indexFiles = []localFile{idx, rev}
+	if p.index, err = pack.ParseIndex(idx.content, rev.content); err != nil {
 		return err
 	}
 	if p.index.PackID() != p.info.ID {
@@ -78,8 +78,8 @@ func (p *Pack) close() error {
 	for _, f := range p.files {
 		errs = append(errs, f.Close())
 	}
-	if p.unmap != nil {
-		errs = append(errs, p.unmap())
+	for _, f := range p.indexFiles {
+		errs = append(errs, f.release())
 	}
 	p.store.blocks.drop(p.key)
 	return errors.Join(errs...)

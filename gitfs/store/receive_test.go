@@ -2,13 +2,19 @@ package store_test
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/store"
 )
 
@@ -153,6 +159,12 @@ func TestReceive_wholeRepositoryAndBack(t *testing.T) {
 			defer other.Close()
 			o := pin(t, other, info)
 			defer o.Release()
+			index := o.Packs()[0].Index()
+			slices.SortFunc(all, func(a, b listed) int { // as they lie there, for that is faster
+				i, _ := index.Find(a.id)
+				j, _ := index.Find(b.id)
+				return cmp.Compare(index.Offset(i), index.Offset(j))
+			})
 			compare(t, o, all)
 		})
 	}
@@ -250,5 +262,64 @@ func TestReceive_progress(t *testing.T) {
 	defer q.Discard()
 	if last != "resolvingtrue" {
 		t.Fatal(last)
+	}
+}
+
+func TestReceive_cancelled(t *testing.T) {
+	s, config := open(t)
+	repository := gitfstest.NewRepository(t, 50)
+	packed := packObjects(t, repository, "main\n")
+	for _, at := range []string{"receiving", "resolving"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		in := &notifyingReader{from: bytes.NewReader(packed), left: len(packed)}
+		if at == "receiving" {
+			in.left /= 2
+		}
+		in.then = cancel
+		if _, err := s.Receive(ctx, storage, nil, in, store.ReceiveOptions{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("while %s: %v", at, err)
+		}
+		noJunk(t, config)
+	}
+}
+
+// notifyingReader calls then once so many bytes were read.
+type notifyingReader struct {
+	from io.Reader
+	left int
+	then func()
+}
+
+func (r *notifyingReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p[:min(len(p), 1000)])
+	if r.left -= n; r.left <= 0 {
+		r.then()
+	}
+	return n, err
+}
+
+// TestReceive_manyPacks: a repository before anything has put its packs together.
+func TestReceive_manyPacks(t *testing.T) {
+	s, _ := open(t, func(c *store.Config) { c.IdlePacks = 50 })
+	var packs []git.Pack
+	for i := range 200 {
+		f := forge(t)
+		f.blob(fmt.Sprintf("blob %d", i))
+		q := receive(t, s, nil, f.bytes())
+		if err := q.Publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		packs = append(packs, q.Pack())
+	}
+	for range 2 {
+		o := pin(t, s, packs...)
+		for i := range packs {
+			content := fmt.Sprintf("blob %d", i)
+			if _, data, err := o.Read(t.Context(), object.Hash(object.TypeBlob, []byte(content))); err != nil || string(data) != content {
+				t.Fatalf("%q, %v", data, err)
+			}
+		}
+		o.Release()
+		o.Release() // does nothing
 	}
 }
