@@ -66,7 +66,8 @@ func (rc *receiver) basesToAppend() (missing []git.ObjectID, err error) {
 			continue
 		}
 		changed = true
-		for _, ref := range rc.table.refsOf(id) {
+		from, to := rc.table.refsOf(id)
+		for _, ref := range rc.table.refs[from:to] {
 			rc.table.entries[ref.entry].base = entry
 		}
 	}

@@ -108,7 +108,7 @@ func (rc *receiver) read(r io.Reader, toEnd bool) error {
 		store: rc.q.store, table: &rc.table, links: rc.links, base: rc.q.base,
 		spool: &rc.q.spool, scratch: rc.q.scratch, limits: rc.limits, done: rc.progress.step,
 	}
-	pass := &firstPass{receiver: rc, in: in, hasher: object.NewHasher(), cache: newLinkCache(int(count)), buffer: make([]byte, 32<<10)}
+	pass := &firstPass{receiver: rc, in: in, hasher: object.NewHasher(), cache: newLinkCache(min(int(count), passingCache)), buffer: make([]byte, 32<<10)}
 	rc.progress.begin("receiving", int64(count))
 	for range count {
 		if err := context.Cause(rc.ctx); err != nil {
@@ -138,6 +138,10 @@ type firstPass struct {
 // arrive. Larger ones wait for a worker: a thousand slow peers must not take a
 // thousand times the largest object's memory.
 const inPassing = 256 << 10
+
+// passingCache is how many links the first pass remembers, which waits for a peer
+// and may wait for long.
+const passingCache = 1 << 10
 
 // entry reads one entry.
 func (f *firstPass) entry() error {

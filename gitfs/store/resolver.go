@@ -32,7 +32,7 @@ type resolver struct {
 	limits  Limits
 	done    func() // one more object is resolved
 
-	mu   sync.Mutex     // guards taken of table.refs, and thin
+	mu   sync.Mutex     // guards table.taken and thin
 	thin []git.ObjectID // objects of the repository that were used as bases
 }
 
@@ -99,7 +99,8 @@ func (r *resolver) whole(ctx context.Context) error {
 		if e.kind.IsDelta() {
 			continue
 		}
-		if e.typ == 0 || r.table.child[i] != none || len(r.table.refsOf(e.id)) > 0 {
+		from, to := r.table.refsOf(e.id)
+		if e.typ == 0 || r.table.child[i] != none || from < to {
 			families = append(families, int32(i))
 		}
 	}
@@ -122,9 +123,8 @@ func (r *resolver) whole(ctx context.Context) error {
 // round some of them may turn out to have made the bases of others.
 func (r *resolver) fromRepository(ctx context.Context) error {
 	var families []int32 // first of the refs of each base
-	for i := range r.table.refs {
-		ref := &r.table.refs[i]
-		if ref.taken || i > 0 && r.table.refs[i-1].base == ref.base {
+	for i, ref := range r.table.refs {
+		if r.table.taken[i] || i > 0 && r.table.refs[i-1].base == ref.base {
 			continue
 		}
 		if r.base != nil && r.base.Has(ref.base) {
@@ -149,8 +149,8 @@ func (r *resolver) fromRepository(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, ref := range r.table.refs {
-		if !ref.taken {
+	for i, ref := range r.table.refs {
+		if !r.table.taken[i] {
 			return &MissingError{ID: ref.base}
 		}
 	}
@@ -258,19 +258,19 @@ func (w *worker) children(index int32) []int32 {
 
 // take returns the deltas against an object by id, to the first who asks.
 func (w *worker) take(id git.ObjectID) []int32 {
-	refs := w.table.refsOf(id)
-	if len(refs) == 0 {
+	from, to := w.table.refsOf(id)
+	if from == to {
 		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if refs[0].taken {
+	if w.table.taken[from] {
 		return nil
 	}
-	entries := make([]int32, len(refs))
-	for i := range refs {
-		refs[i].taken = true
-		entries[i] = refs[i].entry
+	entries := make([]int32, 0, to-from)
+	for i := from; i < to; i++ {
+		w.table.taken[i] = true
+		entries = append(entries, w.table.refs[i].entry)
 	}
 	return entries
 }

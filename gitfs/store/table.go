@@ -35,13 +35,13 @@ type table struct {
 	sibling []int32 // next child of the same base
 	weight  []int32 // entries that wait for an entry through offsets, with itself
 	refs    []refDelta
+	taken   []bool // of refs: somebody resolves it; guarded by resolver.mu
 }
 
 // refDelta is a delta whose base is named by id.
 type refDelta struct {
 	base  git.ObjectID
 	entry int32
-	taken bool // somebody resolves it; guarded by resolver.mu
 }
 
 func (t *table) add(e received) {
@@ -75,21 +75,17 @@ func (t *table) link() {
 	slices.SortFunc(t.refs, func(a, b refDelta) int {
 		return cmp.Or(slices.Compare(a.base[:], b.base[:]), cmp.Compare(a.entry, b.entry))
 	})
+	t.taken = make([]bool, len(t.refs))
 }
 
-// refsOf returns the deltas against an object by id, as a part of t.refs.
-func (t *table) refsOf(id git.ObjectID) []refDelta {
-	from, ok := slices.BinarySearchFunc(t.refs, id, func(r refDelta, id git.ObjectID) int {
+// refsOf returns which of t.refs, [from, to), are deltas against an object by id.
+func (t *table) refsOf(id git.ObjectID) (from, to int) {
+	from, _ = slices.BinarySearchFunc(t.refs, id, func(r refDelta, id git.ObjectID) int {
 		return slices.Compare(r.base[:], id[:])
 	})
-	if !ok {
-		return nil
+	for to = from; to < len(t.refs) && t.refs[to].base == id; to++ {
 	}
-	to := from
-	for to < len(t.refs) && t.refs[to].base == id {
-		to++
-	}
-	return t.refs[from:to]
+	return from, to
 }
 
 // checkDepth computes the depth of every entry anew. It is needed when deltas have
