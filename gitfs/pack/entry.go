@@ -57,7 +57,7 @@ func ParseEntry(b []byte, offset int64) (Entry, error) {
 		}
 		c = b[n]
 		n++
-		if shift > 56 || uint64(c&0x7f) > math.MaxInt64>>shift {
+		if shift > 60 || uint64(c&0x7f) > math.MaxInt64>>shift {
 			return Entry{}, corrupt("the entry at offset %d has an impossible size", offset)
 		}
 		size |= uint64(c&0x7f) << shift
