@@ -195,3 +195,23 @@ func mirror(t *testing.T, n *node, bundle, slug string) {
 		t.Errorf("%d refs came back of %d", len(got), len(want))
 	}
 }
+
+// A repository whose branch is not called as ours would be is cloned onto it.
+func TestFirstPushOfAnotherBranch(t *testing.T) {
+	t.Parallel()
+	n := start(t, newHome(t))
+	n.repository("trunk")
+	dir := work(t)
+	git(t, dir, "push", "-q", n.remote("trunk"), "main:trunk")
+	copied := filepath.Join(t.TempDir(), "copy")
+	git(t, dir, "clone", "-q", n.remote("trunk"), copied)
+	if got := git(t, copied, "branch", "--show-current"); got != "trunk" {
+		t.Errorf("the clone is on %q", got)
+	}
+	if body := n.admin(200, "GET", "/rest/api/1.0/projects/PRJ/repos/trunk/branches/default", nil); !strings.Contains(body, `"displayId":"trunk"`) {
+		t.Errorf("default branch: %s", body)
+	}
+	for _, projection := range []string{"refs", "catalog"} {
+		n.annal("projections", "verify", projection)
+	}
+}

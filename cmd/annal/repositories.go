@@ -91,7 +91,7 @@ func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.Ref
 		return nil, err
 	}
 	if appended.Repeated {
-		return repeatedResults(push, appended.Events)
+		return repeatedResults(push, appended.Events), nil
 	}
 	results, ok := appended.Outcome.([]git.RefResult)
 	if !ok {
@@ -102,13 +102,10 @@ func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.Ref
 
 // repeatedResults answers a push whose commit was found in the log after the answer to
 // it was lost: the refs in its event moved, and the others did not.
-func repeatedResults(push repository.PushRefs, events []domain.Recorded) ([]git.RefResult, error) {
+func repeatedResults(push repository.PushRefs, events []domain.Recorded) []git.RefResult {
 	moved := map[git.RefUpdate]bool{}
 	for _, e := range events {
-		event, ok := e.Event.(repository.RefsUpdated)
-		if !ok {
-			return nil, fmt.Errorf("a push is in the log as a %s", e.Event.EventType())
-		}
+		event, _ := e.Event.(repository.RefsUpdated) // the first push also sets the default branch
 		for _, u := range event.Updates {
 			moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] = true
 		}
@@ -120,5 +117,5 @@ func repeatedResults(push repository.PushRefs, events []domain.Recorded) ([]git.
 			results[i].Reason = "refused; the reason was lost with the connection to the database"
 		}
 	}
-	return results, nil
+	return results
 }

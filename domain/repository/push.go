@@ -3,6 +3,8 @@ package repository
 import (
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/annal-git/annal/domain/git"
 )
@@ -147,4 +149,32 @@ func folders(name string) iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// Branches that a repository's first push may make the default, in this order.
+var usualBranches = []string{"refs/heads/main", "refs/heads/master"}
+
+// FirstBranch picks the default branch of a repository that had no branch before a
+// push: the one it is set to if the push makes it, else a usual one, else the first
+// that the push makes. It returns "" if the default stays.
+func FirstBranch(head string, moved []git.RefUpdate) string {
+	var made []string
+	for _, u := range moved {
+		if u.IsDelete() || !strings.HasPrefix(u.Name, "refs/heads/") {
+			continue
+		}
+		if u.Name == head {
+			return ""
+		}
+		made = append(made, u.Name)
+	}
+	for _, usual := range usualBranches {
+		if slices.Contains(made, usual) {
+			return usual
+		}
+	}
+	if len(made) == 0 {
+		return ""
+	}
+	return made[0]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +33,8 @@ func (Arbiter) Arbitrate(ctx context.Context, tx pgx.Tx, claims []*eventstore.Cl
 		if !ok {
 			return fmt.Errorf("no arbiter for a %T", claim.Command)
 		}
-		if !view.exists[id] {
+		state, exists := view.states[id]
+		if !exists {
 			claim.Err = domain.NotFound("repository", "The repository no longer exists.")
 			continue
 		}
@@ -48,15 +50,32 @@ func (Arbiter) Arbitrate(ctx context.Context, tx pgx.Tx, claims []*eventstore.Cl
 		for _, u := range event.Updates {
 			view.set(refKey{id, u.Name}, u.New)
 		}
+		if !state.hasBranches {
+			if first := repository.FirstBranch(state.head, event.Updates); first != "" {
+				claim.Events = append(claim.Events, repository.DefaultBranchChanged{ID: id, Old: state.head, New: first})
+				state.head = first
+			}
+			state.hasBranches = slices.ContainsFunc(event.Updates, makesBranch)
+		}
 	}
 	return nil
 }
 
+func makesBranch(u git.RefUpdate) bool {
+	return !u.IsDelete() && strings.HasPrefix(u.Name, "refs/heads/")
+}
+
+// repositoryState is what is known of a repository besides its refs.
+type repositoryState struct {
+	head        string // full name of the default branch
+	hasBranches bool
+}
+
 // view is the part of the refs that the claims of a batch depend on.
 type view struct {
-	exists map[domain.RepositoryID]bool
-	refs   map[refKey]git.ObjectID    // named by a claim, or in the way of one
-	below  map[refKey]map[string]bool // existing refs below a folder that a claim wants as a name
+	states map[domain.RepositoryID]*repositoryState // of those that exist
+	refs   map[refKey]git.ObjectID                  // named by a claim, or in the way of one
+	below  map[refKey]map[string]bool               // existing refs below a folder that a claim wants as a name
 }
 
 func (v *view) set(key refKey, id git.ObjectID) {
@@ -93,7 +112,7 @@ func (v *view) inTheWay(id domain.RepositoryID, name string) iter.Seq[string] {
 // load reads, for all claims at once, the refs they name, the refs that are folders
 // of those they create, and the refs below those.
 func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, error) {
-	v := &view{exists: map[domain.RepositoryID]bool{}, refs: map[refKey]git.ObjectID{}, below: map[refKey]map[string]bool{}}
+	v := &view{states: map[domain.RepositoryID]*repositoryState{}, refs: map[refKey]git.ObjectID{}, below: map[refKey]map[string]bool{}}
 	var ids []int64
 	wanted, made := map[refKey]bool{}, map[refKey]bool{}
 	for _, claim := range claims {
@@ -111,10 +130,18 @@ func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, er
 		}
 	}
 	flight := &pgx.Batch{}
-	flight.Queue(`select repository from repository_state where repository = any($1) and not deleted`, ids).Query(func(rows pgx.Rows) error {
+	flight.Queue(`
+		select s.repository, s.head, exists (
+			select from refs r
+			where r.repository = s.repository and r.name >= 'refs/heads/' and r.name < 'refs/heads0'
+				and r.id <> '\x0000000000000000000000000000000000000000')
+		from repository_state s where s.repository = any($1) and not s.deleted`, ids,
+	).Query(func(rows pgx.Rows) error {
 		var id domain.RepositoryID
-		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-			v.exists[id] = true
+		var state repositoryState
+		_, err := pgx.ForEachRow(rows, []any{&id, &state.head, &state.hasBranches}, func() error {
+			known := state
+			v.states[id] = &known
 			return nil
 		})
 		return err

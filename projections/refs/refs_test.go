@@ -174,7 +174,8 @@ func TestConcurrentPushesFormChains(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range events {
-		for _, u := range e.Event.(repository.RefsUpdated).Updates {
+		pushed, _ := e.Event.(repository.RefsUpdated) // the first push also sets the default branch
+		for _, u := range pushed.Updates {
 			if at[u.Name] != u.Old {
 				t.Fatalf("event %d moves %s from %s, which was at %s", e.Position, u.Name, u.Old, at[u.Name])
 			}
@@ -249,4 +250,35 @@ func TestPushesAgainstModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestFirstPushDecidesTheDefaultBranch(t *testing.T) {
+	t.Parallel()
+	for i, c := range []struct {
+		push []string
+		head string
+	}{
+		{[]string{"refs/heads/master", "refs/heads/main"}, "refs/heads/main"},
+		{[]string{"refs/heads/a", "refs/heads/master"}, "refs/heads/master"},
+		{[]string{"refs/tags/v1", "refs/heads/trunk", "refs/heads/a"}, "refs/heads/trunk"},
+		{[]string{"refs/tags/v1"}, "refs/heads/main"},
+	} {
+		log, _, reader := open(t)
+		id := domain.RepositoryID(i + 1)
+		create(t, log, id)
+		var updates []git.RefUpdate
+		for _, name := range c.push {
+			updates = append(updates, git.RefUpdate{Name: name, New: object(1)})
+		}
+		push(t, log, id, false, nil, updates...)
+		push(t, log, id, false, nil, git.RefUpdate{Name: "refs/heads/later", New: object(1)})
+		s, err := reader.Snapshot(t.Context(), id)
+		want := c.head
+		if len(c.push) == 1 {
+			want = "refs/heads/later" // the first push with a branch decides
+		}
+		if err != nil || s.Head != want {
+			t.Errorf("%v: default branch %s (%v), want %s", c.push, s.Head, err, want)
+		}
+	}
 }
