@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -26,8 +27,9 @@ const maxPassword = 1024
 
 // hasher computes argon2id hashes, a bounded number at a time.
 type hasher struct {
-	slots chan struct{}
-	decoy string // a hash to compare with when there is no user
+	slots    chan struct{}
+	decoy    string       // a hash to compare with when there is no user
+	computed atomic.Int64 // hashes, ever
 }
 
 func newHasher(parallel int) *hasher {
@@ -73,6 +75,7 @@ func (h *hasher) compute(ctx context.Context, p hashParameters, password string,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	h.computed.Add(1)
 	return argon2.IDKey([]byte(password), salt, p.time, p.memory, p.threads, uint32(length)), nil
 }
 
