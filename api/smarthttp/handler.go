@@ -62,6 +62,10 @@ func (h *Handler) Register(g *echo.Group) {
 				c.Response().Header().Set(echo.HeaderAllow, method)
 				return h.refuse(c, http.StatusMethodNotAllowed, "Method not allowed.")
 			}
+			if method == http.MethodPost {
+				// What a handler leaves of a body the server reads, and not for ever.
+				setReadDeadline(http.NewResponseController(c.Response()), time.Now().Add(h.Idle))
+			}
 			return handle(c)
 		})
 	}

@@ -2,17 +2,23 @@ package smarthttp_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs/gitfstest"
 )
 
@@ -298,4 +304,77 @@ func TestPushOfLargeFiles(t *testing.T) {
 	shallow := filepath.Join(t.TempDir(), "shallow")
 	gitfstest.Git(t, "", "clone", "--quiet", "--depth=1", s.url(), shallow)
 	gitfstest.Git(t, shallow, "fsck", "--full", "--strict")
+}
+
+func TestEveryRefOfARefusedAtomicPushIsReported(t *testing.T) {
+	source := gitfstest.NewRepository(t, 3)
+	s := serve(t, source)
+	head, tree := s.ref(t, "refs/heads/main"), gitfstest.Git(t, source, "rev-parse", "main^{tree}")
+	empty, err := gitfstest.TryGit(t, source, nil, "pack-objects", "--stdout", "--quiet")
+	require.NoError(t, err)
+	post := func(capabilities string, news ...string) string {
+		var body strings.Builder
+		for i, id := range news {
+			line := fmt.Sprintf("%s %s refs/heads/%d", git.ZeroID, id, i)
+			if i == 0 {
+				line += "\x00report-status " + capabilities
+			}
+			body.WriteString(pkt(line))
+		}
+		_, answer := s.do(t, "POST", "/scm/PRJ/repo.git/git-receive-pack", body.String()+"0000"+empty, "Content-Type", receiveRequest)
+		return answer
+	}
+	ids := make([]string, 1000)
+	for i := range ids {
+		ids[i] = head
+	}
+	ids[500] = tree
+	answer := post("atomic", ids...)
+	require.Equal(t, 999, strings.Count(answer, "atomic push failed: another ref was refused"))
+	require.Equal(t, 1, strings.Count(answer, "ng refs/heads/500 not a commit"))
+	require.Empty(t, s.memory.Pushes())
+
+	// Of a push that names what is not here, the rest is taken.
+	answer = post("", strings.Repeat("1", 40), head)
+	require.Contains(t, answer, "ng refs/heads/0 missing necessary objects")
+	require.Contains(t, answer, "ok refs/heads/1")
+}
+
+func TestCommitThatFails(t *testing.T) {
+	s := serve(t, gitfstest.NewRepository(t, 3))
+	dir := work(t, s)
+	commit(t, dir, "f", "x")
+	for want, err := range map[string]error{
+		"internal error":               errors.New("relation \"refs\" does not exist"),
+		"The repository was archived.": domain.Conflict("", "The repository was archived."),
+	} {
+		s.access = func(a *smarthttp.Access) {
+			a.Commit = func(context.Context, repository.PushRefs) ([]git.RefResult, error) { return nil, err }
+		}
+		out, failed := gitfstest.TryGit(t, dir, nil, "push", "origin", "HEAD")
+		require.Error(t, failed)
+		require.Contains(t, out, want)
+		require.NotContains(t, out, "relation")
+	}
+}
+
+func TestStalledPushLeavesNothing(t *testing.T) {
+	source := gitfstest.NewRepository(t, 30)
+	objects, config := gitfstest.NewStore(t)
+	s := serveMemory(t, objects, gitfstest.NewMemory(nil), func(c *smarthttp.Config) { c.Idle = 200 * time.Millisecond })
+	pack, err := gitfstest.TryGit(t, source, nil, "pack-objects", "--all", "--stdout", "--quiet")
+	require.NoError(t, err)
+	body := pkt(git.ZeroID.String()+" "+gitfstest.Git(t, source, "rev-parse", "main")+" refs/heads/main\x00report-status") + "0000" + pack
+	connection, err := net.Dial("tcp", s.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, connection.Close()) }()
+	_, err = fmt.Fprintf(connection, "POST /scm/PRJ/repo.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic d3JpdGVyOnNlY3JldA==\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		receiveRequest, len(body), body[:len(body)*99/100])
+	require.NoError(t, err)
+	answer, _ := io.ReadAll(connection) // ends when the server has had enough
+	require.Contains(t, string(answer), "ng refs/heads/main unpacker error")
+	left, err := os.ReadDir(filepath.Join(config.LocalHome, "quarantine"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Empty(t, s.memory.Pushes())
 }

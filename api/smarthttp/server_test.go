@@ -65,18 +65,21 @@ func serve(t testing.TB, repository string) *site {
 	return serveMemory(t, objects, memory)
 }
 
-func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory) *site {
+func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory, change ...func(*smarthttp.Config)) *site {
 	t.Helper()
 	s := &site{memory: memory}
 	commits := revwalk.NewCache(8 << 20)
-	handler := smarthttp.New(smarthttp.Config{
+	config := smarthttp.Config{
 		Repositories: s,
 		Store:        objects,
 		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits}),
 		Receive:      receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
 	e := echo.New()
-	handler.Register(e.Group("/scm"))
+	smarthttp.New(config).Register(e.Group("/scm"))
 	s.Server = httptest.NewServer(e)
 	t.Cleanup(s.Close)
 	return s

@@ -85,13 +85,19 @@ type idleReader struct {
 }
 
 func (r *idleReader) Read(b []byte) (int, error) {
-	// Connections without deadlines, as in tests, go without.
-	_ = r.control.SetReadDeadline(time.Now().Add(r.idle))
+	setReadDeadline(r.control, time.Now().Add(r.idle))
 	n, err := r.r.Read(b)
-	// While the answer is made the client has nothing to send, and the server
-	// listens all the same whether it is still there.
-	_ = r.control.SetReadDeadline(time.Time{})
+	if errors.Is(err, io.EOF) {
+		// While the answer is made the client has nothing to send, and the
+		// server listens all the same whether it is still there.
+		setReadDeadline(r.control, time.Time{})
+	}
 	return n, err
+}
+
+// setReadDeadline does its best: a connection without deadlines goes without.
+func setReadDeadline(control *http.ResponseController, at time.Time) {
+	_ = control.SetReadDeadline(at)
 }
 
 // idleWriter gives the client a time in which it has to take something.

@@ -22,6 +22,9 @@ type command struct {
 // maxLine bounds a command: longer names cannot be answered in one packet.
 const maxLine = 8 << 10
 
+// maxRequest bounds all commands of a push together, in bytes.
+const maxRequest = 16 << 20
+
 // maxShallow bounds the shallow lines before the commands. What they say does not
 // matter: what a push links to must be here, wherever the client's history ends.
 const maxShallow = 100_000
@@ -29,8 +32,11 @@ const maxShallow = 100_000
 // readRequest reads the commands and push options. No commands mean that the
 // client has nothing to push. An error comes with what was read so far.
 func (p *push) readRequest(in *pktline.Reader) error {
-	for shallow := 0; ; {
+	for shallow, size := 0, 0; ; {
 		line, ok, err := next(in)
+		if size += len(line); size > maxRequest {
+			return protocol.Refuse("the commands of the push are larger than %d bytes", maxRequest)
+		}
 		if err != nil {
 			if errors.Is(err, io.EOF) && len(p.commands) == 0 && shallow == 0 {
 				return nil

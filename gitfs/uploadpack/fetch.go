@@ -82,7 +82,7 @@ func (c *conversation) acknowledge(ctx context.Context, n *negotiation, waitForD
 func (c *conversation) readFetch(args *arguments) (*request, error) {
 	r := &request{band: pktline.SidebandLarge}
 	for {
-		line, ok, err := args.next()
+		line, ok, err := args.line()
 		if err != nil {
 			return nil, err
 		}

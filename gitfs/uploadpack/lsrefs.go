@@ -17,7 +17,7 @@ func (c *conversation) lsRefs(args *arguments) error {
 	var symrefs, peel, unborn, all bool
 	var prefixes []string
 	for {
-		line, ok, err := args.next()
+		line, ok, err := args.line()
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ func (c *conversation) objectInfo(ctx context.Context, args *arguments) error {
 	size := false
 	var ids []git.ObjectID
 	for {
-		line, ok, err := args.next()
+		line, ok, err := args.line()
 		if err != nil {
 			return err
 		}

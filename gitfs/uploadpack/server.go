@@ -26,6 +26,7 @@ type Config struct {
 	MaxWants     int // objects asked for in one request; default 250,000
 	MaxHaves     int // common objects remembered in one request; default 16,384
 	MaxArguments int // lines of any other kind in one request; default 100,000
+	MaxRequest   int // bytes of one request, or of one round of a negotiation; default 16 MiB
 	Counting     int // requests that look for objects at a time; default 2 for each CPU
 }
 
@@ -42,6 +43,7 @@ func New(c Config) *Server {
 	c.MaxWants = cmp.Or(c.MaxWants, 250_000)
 	c.MaxHaves = cmp.Or(c.MaxHaves, 16_384)
 	c.MaxArguments = cmp.Or(c.MaxArguments, 100_000)
+	c.MaxRequest = cmp.Or(c.MaxRequest, 16<<20)
 	c.Counting = cmp.Or(c.Counting, 2*runtime.GOMAXPROCS(0))
 	c.ClosureBytes = cmp.Or(c.ClosureBytes, 64<<20)
 	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes), counting: make(chan struct{}, c.Counting)}
@@ -106,7 +108,17 @@ type conversation struct {
 	w         io.Writer
 	out       *bufio.Writer // on top of w
 	lines     *pktline.Writer
+	read      int  // bytes of the request so far
 	packing   bool // errors go to the side-band from now on
+}
+
+// next reads one packet of a request.
+func (c *conversation) next() (pktline.Packet, error) {
+	p, err := c.in.Next()
+	if c.read += 4 + len(p.Payload); c.read > c.config.MaxRequest {
+		return pktline.Packet{}, protocol.Refuse("the request is larger than %d bytes", c.config.MaxRequest)
+	}
+	return p, err
 }
 
 func (s *Server) conversation(r io.Reader, w io.Writer, repo *Repository, t Transport) *conversation {

@@ -61,7 +61,7 @@ func (c *conversation) readWants() (*request, protocol.Capabilities, error) {
 	r := &request{}
 	capabilities := protocol.Capabilities{}
 	for first := true; ; first = false {
-		p, err := c.in.Next()
+		p, err := c.next()
 		if errors.Is(err, io.EOF) && first {
 			return r, capabilities, nil
 		}
@@ -213,9 +213,10 @@ func (c *conversation) negotiateV0(ctx context.Context, n *negotiation, capabili
 
 // readRound reads haves up to a flush packet or the word done.
 func (c *conversation) readRound() (round, error) {
+	c.read = 0
 	var r round
 	for {
-		p, err := c.in.Next()
+		p, err := c.next()
 		switch {
 		case errors.Is(err, io.EOF) && len(r.haves) == 0:
 			// A stateless client asks for the end of its history alone first.

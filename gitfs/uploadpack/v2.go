@@ -42,16 +42,17 @@ func (c *conversation) serveV2(ctx context.Context) error {
 // readCommand reads a request up to its arguments. No command means that the
 // client is done.
 func (c *conversation) readCommand() (command string, args *arguments, err error) {
+	c.read = 0
 	capabilities := protocol.Capabilities{}
 	for n := 0; ; n++ {
-		p, err := c.in.Next()
+		p, err := c.next()
 		if errors.Is(err, io.EOF) && n == 0 {
 			return "", nil, nil
 		}
 		if err != nil {
 			return "", nil, midway(err)
 		}
-		args = &arguments{in: c.in, left: c.config.MaxArguments + c.config.MaxWants, done: p.Kind == pktline.Flush}
+		args = &arguments{next: c.next, left: c.config.MaxArguments + c.config.MaxWants, done: p.Kind == pktline.Flush}
 		switch {
 		case p.Kind == pktline.Flush && n == 0:
 			return "", nil, nil
@@ -92,17 +93,17 @@ func midway(err error) error {
 
 // arguments are the lines behind the delimiter of a request.
 type arguments struct {
-	in   *pktline.Reader
+	next func() (pktline.Packet, error)
 	left int  // lines that may still come
 	done bool // the flush packet has been read
 }
 
-// next returns the next line. ok is false behind the last one.
-func (a *arguments) next() (line string, ok bool, err error) {
+// line returns the next line. ok is false behind the last one.
+func (a *arguments) line() (line string, ok bool, err error) {
 	if a.done {
 		return "", false, nil
 	}
-	p, err := a.in.Next()
+	p, err := a.next()
 	switch {
 	case err != nil:
 		return "", false, midway(err)
