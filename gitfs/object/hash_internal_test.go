@@ -27,7 +27,7 @@ func TestHasher_detectsCollision(t *testing.T) {
 	h := NewHasher()
 	for _, content := range [][]byte{one, two} {
 		h.hash.Reset()
-		h.Write(content)
+		_, _ = h.Write(content)
 		if id, err := h.Sum(); !errors.Is(err, ErrCollision) {
 			t.Errorf("named %s, %v", id, err)
 		}

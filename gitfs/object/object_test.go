@@ -28,7 +28,7 @@ func TestHash(t *testing.T) {
 		h := object.NewHasher()
 		h.Reset(object.TypeBlob, int64(len(content)))
 		for i := range content {
-			h.Write([]byte{content[i]})
+			_, _ = h.Write([]byte{content[i]})
 		}
 		if streamed, err := h.Sum(); err != nil || streamed != id {
 			t.Errorf("%q streamed has the name %s, %v", content, streamed, err)
@@ -160,7 +160,10 @@ func TestTree(t *testing.T) {
 			t.Errorf("cut at %d: %d entries, error %v", i, n, failed)
 		}
 	}
-	for range object.Tree(data) {
+	for _, err := range object.Tree(data) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break // stopping early is allowed
 	}
 }

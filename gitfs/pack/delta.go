@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -126,7 +127,7 @@ func PatchDelta(w io.Writer, base io.ReaderAt, baseSize, size int64, delta Sourc
 	args := make([]byte, 0, 7)
 	for {
 		op, err := delta.ReadByte()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -172,7 +173,7 @@ func PatchDelta(w io.Writer, base io.ReaderAt, baseSize, size int64, delta Sourc
 }
 
 func shortDelta(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errDeltaShort
 	}
 	return err

@@ -22,7 +22,7 @@ type IndexEntry struct {
 // entries must be sorted by id and have none twice.
 func WriteIndex(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
 	out := newChecksummed(w)
-	out.Write(indexSignature)
+	out.write(indexSignature)
 	i := 0
 	for first := range 256 {
 		for i < len(entries) && int(entries[i].ID[0]) == first {
@@ -31,7 +31,7 @@ func WriteIndex(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
 		out.uint32(uint32(i))
 	}
 	for i := range entries {
-		out.Write(entries[i].ID[:])
+		out.write(entries[i].ID[:])
 	}
 	for i := range entries {
 		out.uint32(entries[i].CRC)
@@ -47,9 +47,9 @@ func WriteIndex(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
 		large = append(large, offset)
 	}
 	for _, offset := range large {
-		out.Write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
+		out.write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
 	}
-	out.Write(pack[:])
+	out.write(pack[:])
 	return out.close()
 }
 
@@ -67,15 +67,15 @@ func WriteReverse(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
 		return 1
 	})
 	out := newChecksummed(w)
-	out.Write(reverseSignature)
+	out.write(reverseSignature)
 	for _, p := range positions {
 		out.uint32(p)
 	}
-	out.Write(pack[:])
+	out.write(pack[:])
 	return out.close()
 }
 
-// checksummed writes through a SHA-1 and keeps the first error for the end.
+// checksummed writes through a SHA-1.
 type checksummed struct {
 	*bufio.Writer
 	sum hash.Hash
@@ -87,8 +87,11 @@ func newChecksummed(w io.Writer) *checksummed {
 	return &checksummed{Writer: bufio.NewWriterSize(io.MultiWriter(sum, w), 64<<10), sum: sum, to: w}
 }
 
+// write leaves its error to close, for a bufio.Writer keeps the first.
+func (c *checksummed) write(p []byte) { _, _ = c.Write(p) }
+
 func (c *checksummed) uint32(v uint32) {
-	c.Write(binary.BigEndian.AppendUint32(c.AvailableBuffer(), v))
+	c.write(binary.BigEndian.AppendUint32(c.AvailableBuffer(), v))
 }
 
 func (c *checksummed) close() error {

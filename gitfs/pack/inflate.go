@@ -62,7 +62,7 @@ func (inf *Inflater) ReadAll(p []byte) error {
 	if _, err := io.ReadFull(inf, p); err != nil {
 		return inflateError(err)
 	}
-	if _, err := inf.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := inf.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
@@ -157,7 +157,7 @@ func inflateError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errInflateShort
 	case errors.As(err, &badInput), errors.As(err, &internal),
 		errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrDictionary):

@@ -106,7 +106,7 @@ func (rc *receiver) appendBase(id git.ObjectID) error {
 		if err != nil {
 			return err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		e.kind, e.size = pack.Kind(typ), size
 		if _, err := out.Write(pack.AppendEntryHeader(nil, pack.Entry{Kind: e.kind, Size: size})); err != nil {
 			return err
@@ -167,6 +167,6 @@ func (rc *receiver) checkGitattributes(id git.ObjectID) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return object.CheckGitattributes(id, size, r)
 }

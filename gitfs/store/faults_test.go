@@ -55,7 +55,7 @@ func (f *faultyFiles) Open(name string) (file store.File, err error) {
 	err = f.do("open", func() error { file, err = f.Files.Open(name); return err })
 	if err != nil {
 		if file != nil {
-			file.Close()
+			_ = file.Close()
 		}
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (f *faultyFiles) Create(name string) (file store.NewFile, err error) {
 	err = f.do("create", func() error { file, err = f.Files.Create(name); return err })
 	if err != nil {
 		if file != nil {
-			file.Close()
+			_ = file.Close()
 		}
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func compareExact(t *testing.T, config store.Config, info git.Pack) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	o := pin(t, s, info)
 	defer o.Release()
 	for pos := range o.Count() {
@@ -396,7 +396,7 @@ func TestOpen_removesOldQuarantine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
@@ -455,7 +455,7 @@ func TestObjects_damagedLocalCopy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			o := pin(t, s, info)
 			defer o.Release()
 			compare(t, o, allObjects(t, repository))

@@ -175,7 +175,7 @@ func TestReceive_refusesCorruptPacks(t *testing.T) {
 		}),
 	}
 	for name, packed := range cases {
-		t.Run(name, func(t *testing.T) { refuse[*store.CorruptPackError](t, s, config, nil, packed, store.Limits{}) })
+		t.Run(name, func(t *testing.T) { _ = refuse[*store.CorruptPackError](t, s, config, nil, packed, store.Limits{}) })
 	}
 }
 
@@ -190,10 +190,10 @@ func TestReceive_refusesEveryCutAndFlip(t *testing.T) {
 		t.Fatal("the pack itself is wrong")
 	}
 	for i := range packed {
-		refuse[error](t, s, config, nil, packed[:i], store.Limits{})
+		_ = refuse[error](t, s, config, nil, packed[:i], store.Limits{})
 		flipped := bytes.Clone(packed)
 		flipped[i] ^= 1 << (i % 8)
-		refuse[error](t, s, config, nil, flipped, store.Limits{})
+		_ = refuse[error](t, s, config, nil, flipped, store.Limits{})
 	}
 }
 
@@ -243,7 +243,7 @@ func TestReceive_bombs(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.objects = 1
-		refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 	t.Run("delta of copies", func(t *testing.T) {
 		f := forge(t)
@@ -252,7 +252,7 @@ func TestReceive_bombs(t *testing.T) {
 		delta := sizes(len(base), 64<<30)
 		delta = append(delta, bytes.Repeat([]byte{0x80}, 64<<30>>16)...)
 		f.ofsDelta(12, delta)
-		refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 	t.Run("many deltas of copies", func(t *testing.T) {
 		f := forge(t)
@@ -262,7 +262,7 @@ func TestReceive_bombs(t *testing.T) {
 			delta := append(sizes(len(base), 500<<20+1), bytes.Repeat([]byte{0x80}, 500<<20>>16)...)
 			f.ofsDelta(12, append(delta, 1, byte(i)))
 		}
-		refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 	t.Run("deep chain by offset", func(t *testing.T) {
 		f := forge(t)
@@ -271,7 +271,7 @@ func TestReceive_bombs(t *testing.T) {
 		for i := range 100_000 {
 			last = f.ofsDelta(last, replaceDelta(len(fmt.Sprint(i)), fmt.Sprint(i+1)))
 		}
-		refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 	t.Run("deep chain by id", func(t *testing.T) {
 		f := forge(t)
@@ -282,7 +282,7 @@ func TestReceive_bombs(t *testing.T) {
 			f.refDelta(id, replaceDelta(len(base), next))
 			base, id = next, object.Hash(object.TypeBlob, []byte(next))
 		}
-		refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 }
 
@@ -317,7 +317,7 @@ func TestReceive_linksMustBeThere(t *testing.T) {
 			from := test.build(f)
 			f.blob("some other object, so that there could be more to come")
 			if test.typ {
-				refuse[*store.CorruptPackError](t, s, config, nil, f.bytes(), store.Limits{})
+				_ = refuse[*store.CorruptPackError](t, s, config, nil, f.bytes(), store.Limits{})
 				return
 			}
 			missing := refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
@@ -338,7 +338,7 @@ func TestReceive_linksMustBeThere(t *testing.T) {
 			entries = append(entries, treeEntry("100644", fmt.Sprintf("%04d", i), git.ObjectID{1, byte(i), byte(i >> 8)}))
 		}
 		f.tree(entries...)
-		refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 }
 
@@ -363,13 +363,13 @@ func TestReceive_linksIntoRepository(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := forge(t)
 			f.tree(bad)
-			refuse[*store.CorruptPackError](t, s, config, base, f.bytes(), store.Limits{})
+			_ = refuse[*store.CorruptPackError](t, s, config, base, f.bytes(), store.Limits{})
 		})
 	}
 	t.Run("of another repository", func(t *testing.T) {
 		f := forge(t)
 		f.tree(treeEntry("100644", "b", blob))
-		refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 }
 
@@ -419,7 +419,7 @@ func TestReceive_specialFileInRepository(t *testing.T) {
 	base := pin(t, s, push(t, s, nil, f.bytes())...)
 	f = forge(t)
 	f.tree(treeEntry("100644", ".gitmodules", blob))
-	refuse[*object.CheckError](t, s, config, base, f.bytes(), store.Limits{})
+	_ = refuse[*object.CheckError](t, s, config, base, f.bytes(), store.Limits{})
 }
 
 func TestReceive_folderDepth(t *testing.T) {
@@ -432,7 +432,7 @@ func TestReceive_folderDepth(t *testing.T) {
 		}
 		return f.bytes()
 	}
-	refuse[*store.LimitError](t, s, config, nil, nested(10_000), store.Limits{})
+	_ = refuse[*store.LimitError](t, s, config, nil, nested(10_000), store.Limits{})
 	receive(t, s, nil, nested(2040))
 }
 
@@ -447,14 +447,14 @@ func TestReceive_tagDepth(t *testing.T) {
 	}
 	f := forge(t)
 	tags(f, f.tree(), "tree", 20)
-	refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+	_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 
 	f = forge(t)
 	last := tags(f, f.tree(), "tree", 10)
 	base := pin(t, s, push(t, s, nil, f.bytes())...)
 	f = forge(t)
 	tags(f, last, "tag", 10)
-	refuse[*store.LimitError](t, s, config, base, f.bytes(), store.Limits{})
+	_ = refuse[*store.LimitError](t, s, config, base, f.bytes(), store.Limits{})
 }
 
 // TestReceive_refDeltas: a base named by id may come later, be a delta itself, or
@@ -494,7 +494,7 @@ func TestReceive_refDeltas(t *testing.T) {
 		f := forge(t)
 		f.refDelta(id("one"), replaceDelta(3, "two"))
 		f.refDelta(id("two"), replaceDelta(3, "one"))
-		refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
+		_ = refuse[*store.MissingError](t, s, config, nil, f.bytes(), store.Limits{})
 	})
 	t.Run("base in pack and repository", func(t *testing.T) {
 		s, config := open(t)
@@ -519,7 +519,7 @@ func TestReceive_refDeltas(t *testing.T) {
 		f = forge(t)
 		f.refDelta(id("one"), replaceDelta(3, "two"))
 		f.refDelta(id("two"), replaceDelta(3, "one"))
-		refuse[*store.CorruptPackError](t, s, config, base, f.bytes(), store.Limits{})
+		_ = refuse[*store.CorruptPackError](t, s, config, base, f.bytes(), store.Limits{})
 	})
 }
 
@@ -568,7 +568,7 @@ func TestReceive_bigObjects(t *testing.T) {
 		entries = append(entries, treeEntry("160000", fmt.Sprintf("%03d", i), git.ObjectID{1}))
 	}
 	f.tree(entries...)
-	refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
+	_ = refuse[*store.LimitError](t, s, config, nil, f.bytes(), store.Limits{})
 	noJunk(t, config)
 }
 

@@ -60,7 +60,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			if left, err := os.ReadDir(filepath.Join(config.LocalHome, "quarantine")); err != nil || len(left) > 0 {
 				t.Errorf("%d left in quarantine, %v", len(left), err)
 			}

@@ -82,7 +82,7 @@ func (p *Pack) readIndexOnce(ctx context.Context, suffix string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var content bytes.Buffer
 	err = p.store.useShared(ctx, func() error {
 		_, err := content.ReadFrom(io.NewSectionReader(f, 0, pack.MaxIndexBytes(p.info.Objects)))
@@ -127,7 +127,7 @@ func openLocal(name string) (localFile, error) {
 	if err != nil {
 		return localFile{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return localFile{}, err

@@ -100,7 +100,7 @@ func compare(t *testing.T, r store.Reader, all []listed) {
 func TestObjects_everyObjectAsGitSees(t *testing.T) {
 	for _, name := range []string{"made", "go-git.bundle"} {
 		t.Run(name, func(t *testing.T) {
-			repository := ""
+			var repository string
 			if name == "made" {
 				repository = gitfstest.NewRepository(t, 300)
 			} else {
@@ -232,7 +232,7 @@ func TestObjects_openStreams(t *testing.T) {
 	if err != nil || kind != object.TypeBlob || size != int64(len(big)) {
 		t.Fatalf("%v, %d, %v", kind, size, err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	if content, err := io.ReadAll(bufio.NewReader(r)); err != nil || string(content) != big {
 		t.Fatalf("%d bytes, %v", len(content), err)
 	}

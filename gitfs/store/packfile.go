@@ -27,7 +27,7 @@ type Pack struct {
 	indexFiles []localFile // what index stands on
 
 	opened  chan struct{} // closed once open has returned
-	openErr error         // set before opened is closed
+	openErr error         // set before opened is closed; until then guarded by store.mu
 	pins    int           // guarded by store.mu
 	idle    *list.Element // guarded by store.mu; set while pins is 0
 
@@ -243,7 +243,7 @@ func (p *Pack) readAt(ctx context.Context, b []byte, offset int64) error {
 		if n == len(b) {
 			return nil
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return &CorruptPackError{Reason: "the file is shorter than it was when it was registered"}
 		}
 		return err

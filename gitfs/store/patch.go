@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"errors"
 	"io"
 
 	"github.com/annal-git/annal/gitfs/pack"
@@ -17,7 +18,7 @@ func patch(s *scratch, base *body, from io.Reader, deltaSize int64, begin func(s
 	}
 	delta := bufio.NewReaderSize(stream, 64<<10)
 	header, err := delta.Peek(int(min(pack.MaxDeltaHeader, deltaSize)))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return body{}, err
 	}
 	baseSize, size, n, err := pack.ParseDeltaHeader(header)

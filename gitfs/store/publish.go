@@ -228,7 +228,7 @@ func (p *publication) compare(name string, size int64, ours *spool) error {
 	if err := p.do(step, func() (err error) { f, err = p.files.Open(name); return err }); err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	const chunk = 1 << 20
 	theirs, mine := make([]byte, min(size, chunk)), make([]byte, min(size, chunk))
 	for at := int64(0); at < size; at += chunk {
@@ -260,7 +260,7 @@ func (p *publication) verify() error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if err := readFull(f, got, p.q.idx.size-n); err != nil {
 			return err
 		}

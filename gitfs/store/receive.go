@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha1"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -218,7 +219,7 @@ func (f *firstPass) account(size int64) error {
 // skipDelta reads over a delta and looks only at the size that it will make.
 func (f *firstPass) skipDelta(size int64) error {
 	start := f.buffer[:min(size, pack.MaxDeltaHeader)]
-	if _, err := io.ReadFull(&f.inflater, start); err != nil && err != io.EOF {
+	if _, err := io.ReadFull(&f.inflater, start); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	_, result, _, err := pack.ParseDeltaHeader(start)
@@ -236,7 +237,7 @@ func (f *firstPass) skipDelta(size int64) error {
 
 func (f *firstPass) discard() error {
 	for {
-		if _, err := f.inflater.Read(f.buffer); err == io.EOF {
+		if _, err := f.inflater.Read(f.buffer); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
@@ -251,8 +252,8 @@ func (f *firstPass) hashBlob(size int64) (git.ObjectID, error) {
 	f.hasher.Reset(object.TypeBlob, size)
 	for {
 		n, err := f.inflater.Read(f.buffer)
-		f.hasher.Write(f.buffer[:n])
-		if err == io.EOF {
+		_, _ = f.hasher.Write(f.buffer[:n]) // a hash never fails
+		if errors.Is(err, io.EOF) {
 			return f.hasher.Sum()
 		}
 		if err != nil {

@@ -124,13 +124,13 @@ func TestReceive_wholeRepositoryAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer packed.Close()
+			defer func() { _ = packed.Close() }()
 			s, config := open(t)
 			q, err := s.Receive(t.Context(), storage, nil, packed, store.ReceiveOptions{ToEnd: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer q.Discard()
+			defer func() { _ = q.Discard() }()
 			all := allObjects(t, repository)
 			i := 0
 			for id, kind := range q.New() {
@@ -156,7 +156,7 @@ func TestReceive_wholeRepositoryAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer other.Close()
+			defer func() { _ = other.Close() }()
 			o := pin(t, other, info)
 			defer o.Release()
 			index := o.Packs()[0].Index()
@@ -259,7 +259,7 @@ func TestReceive_progress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.Discard()
+	defer func() { _ = q.Discard() }()
 	if last != "resolvingtrue" {
 		t.Fatal(last)
 	}

@@ -22,8 +22,8 @@ func (p *Pack) read(ctx context.Context, offset, max int64) (object.Type, []byte
 	var t object.Type
 	var data []byte
 	for {
-		cached := false
-		if t, data, cached = p.store.bases.get(baseKey{p.key, offset}); cached {
+		if cachedType, cached, ok := p.store.bases.get(baseKey{p.key, offset}); ok {
+			t, data = cachedType, cached
 			break
 		}
 		e, err := p.entryAt(ctx, offset)

@@ -421,7 +421,7 @@ func (w *worker) baseBody(ctx context.Context, id git.ObjectID) (object.Type, bo
 	if err != nil {
 		return 0, body{}, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	f, err := w.scratch.anonymous()
 	if err != nil {
 		return 0, body{}, err

@@ -120,7 +120,10 @@ func (s *Store) pin(ctx context.Context, storage string, info git.Pack) (*Pack, 
 		s.mu.Unlock()
 
 		if first {
-			p.openErr = p.open(ctx)
+			err := p.open(ctx)
+			s.mu.Lock()
+			p.openErr = err
+			s.mu.Unlock()
 			close(p.opened)
 		} else {
 			select {
@@ -154,7 +157,7 @@ func (s *Store) unpin(p *Pack) {
 		return
 	}
 	if p.openErr != nil {
-		p.close()
+		_ = p.close() // nothing was written
 		return
 	}
 	p.idle = s.idle.PushBack(p)
