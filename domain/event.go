@@ -23,12 +23,15 @@ type Personal interface {
 	PersonalData() any
 }
 
-// Numbers that Bitbucket's REST answers show as "id". They are never reused.
-type (
-	UserID       int64 // a user
-	ProjectID    int64 // a project
-	RepositoryID int64 // a repository
-)
+// UserID is the number of a user, which Bitbucket's REST shows as "id". Like those of
+// projects and repositories it is never reused.
+type UserID int64
+
+// ProjectID is the number of a project.
+type ProjectID int64
+
+// RepositoryID is the number of a repository.
+type RepositoryID int64
 
 // Stream names the events of one aggregate, such as "repository/42".
 type Stream string

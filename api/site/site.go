@@ -95,15 +95,18 @@ func (f *frame) around(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		defer func() {
 			panicked := recover()
-			if panicked != nil && panicked != http.ErrAbortHandler {
+			cut := panicked == any(http.ErrAbortHandler) // a handler's way to cut the answer off
+			if panicked != nil && !cut {
 				f.logger.Error("panic in a request", "request", id, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
-				if !c.Response().Committed {
+				if c.Response().Committed {
+					cut = true // an answer that was begun must not look whole
+				} else {
 					err = c.String(http.StatusInternalServerError, "Something went wrong. Request "+id+"\n")
 				}
 			}
 			f.account(c, id, start)
-			if panicked != nil && (panicked == http.ErrAbortHandler || c.Response().Status == http.StatusOK) {
-				panic(http.ErrAbortHandler) // an answer that was begun must not look whole
+			if cut {
+				panic(http.ErrAbortHandler)
 			}
 		}()
 		if err := next(c); err != nil {

@@ -22,7 +22,7 @@ func (n *node) receivePack(slug, old, id, ref string, pack []byte) (int, string)
 	body := fmt.Sprintf("%04x%s0000", len(line)+4, line) + string(pack)
 	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, "POST", n.url+"/scm/prj/"+slug+".git/git-receive-pack", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url+"/scm/prj/"+slug+".git/git-receive-pack", strings.NewReader(body))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type node struct {
 	url     string
 	command *exec.Cmd
 	log     *output
-	exited  chan error
+	exited  chan struct{} // closed when the process has ended
 }
 
 // output collects what a process writes and lets others wait for a line.
@@ -120,7 +120,7 @@ func environment(extra ...string) []string {
 // be added. The node and its database are stopped when the test ends.
 func start(t *testing.T, home string, extra ...string) *node {
 	t.Helper()
-	n := &node{t: t, home: home, log: &output{lines: make(chan string, 1000)}, exited: make(chan error, 1)}
+	n := &node{t: t, home: home, log: &output{lines: make(chan string, 1000)}, exited: make(chan struct{})}
 	n.command = exec.Command(binary, "serve", "--home", home, "--http-addr", "127.0.0.1:0", "--ssh-addr", "127.0.0.1:0", "--gossip-addr", "127.0.0.1:0", "--drain-grace", "0s")
 	n.command.Env = environment(append([]string{"ANNAL_ADMIN_PASSWORD=" + password}, extra...)...)
 	reader, writer, err := os.Pipe()
@@ -135,8 +135,7 @@ func start(t *testing.T, home string, extra ...string) *node {
 	var reading sync.WaitGroup
 	reading.Go(func() { n.log.follow(reader) })
 	go func() { // ends with the process
-		err := n.command.Wait()
-		n.exited <- err
+		_ = n.command.Wait()
 		close(n.exited)
 	}()
 	t.Cleanup(func() {
@@ -154,8 +153,8 @@ func start(t *testing.T, home string, extra ...string) *node {
 				n.url = found[1]
 				return n
 			}
-		case err := <-n.exited:
-			t.Fatalf("the node ended before it served: %v\n%s", err, n.log)
+		case <-n.exited:
+			t.Fatalf("the node ended before it served: %s\n%s", n.command.ProcessState, n.log)
 		case <-deadline:
 			t.Fatalf("the node does not serve\n%s", n.log)
 		}
