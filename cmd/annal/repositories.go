@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,9 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 )
+
+// recently is for how long a client may ask for what a ref named before it moved.
+const recently = 5 * time.Minute
 
 // repositories opens repositories for Git requests: who asks, may he, and what a push
 // of his does to the log. It implements smarthttp.Repositories.
@@ -56,6 +60,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 	}
 	opened := &smarthttp.Access{
 		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) { return r.snapshots.Snapshot(ctx, found.ID) },
+		RecentTips: func(ctx context.Context) ([]git.ObjectID, error) {
+			return r.snapshots.reader.RecentTips(ctx, found.ID, recently)
+		},
 	}
 	if write {
 		p := pusher{log: r.log, repository: found.ID, meta: metadata(request, caller)}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
@@ -280,5 +281,20 @@ func TestFirstPushDecidesTheDefaultBranch(t *testing.T) {
 		if err != nil || s.Head != want {
 			t.Errorf("%v: default branch %s (%v), want %s", c.push, s.Head, err, want)
 		}
+	}
+}
+
+func TestRecentTips(t *testing.T) {
+	t.Parallel()
+	log, _, reader := open(t)
+	create(t, log, 1)
+	push(t, log, 1, false, nil, git.RefUpdate{Name: "refs/heads/main", New: object(1)})
+	push(t, log, 1, false, nil, git.RefUpdate{Name: "refs/heads/main", Old: object(1), New: object(2), Forced: true})
+	tips, err := reader.RecentTips(t.Context(), 1, time.Hour)
+	if err != nil || !slices.Equal(tips, []git.ObjectID{object(1)}) {
+		t.Errorf("within an hour: %v, %v", tips, err)
+	}
+	if tips, err := reader.RecentTips(t.Context(), 1, 0); err != nil || len(tips) != 0 {
+		t.Errorf("within no time: %v, %v", tips, err)
 	}
 }
