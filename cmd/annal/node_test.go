@@ -121,8 +121,8 @@ func environment(extra ...string) []string {
 func start(t *testing.T, home string, extra ...string) *node {
 	t.Helper()
 	n := &node{t: t, home: home, log: &output{lines: make(chan string, 1000)}, exited: make(chan struct{})}
-	n.command = exec.Command(binary, "serve", "--home", home, "--http-addr", "127.0.0.1:0", "--ssh-addr", "127.0.0.1:0", "--gossip-addr", "127.0.0.1:0", "--drain-grace", "0s")
-	n.command.Env = environment(append([]string{"ANNAL_ADMIN_PASSWORD=" + password}, extra...)...)
+	n.command = exec.Command(binary, "serve", "--home", home, "--http-addr", "127.0.0.1:0", "--ssh-addr", "127.0.0.1:0", "--gossip-addr", "127.0.0.1:0")
+	n.command.Env = environment(append([]string{"ANNAL_ADMIN_PASSWORD=" + password, "ANNAL_DRAIN_GRACE=0s"}, extra...)...)
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
