@@ -67,10 +67,20 @@ func history(commits int) []byte {
 	return b.Bytes()
 }
 
+// longBundle is the history that is too large for every run of the tests.
+const longBundle = "git-v1.8.0.bundle"
+
 // Bundle clones one of the real histories that lie beside the checkout, in
-// ../shared/repos, and skips the test if it is not there.
+// ../shared/repos. It skips the test if the history is not there, under -short, and,
+// if it is the large one, unless ANNAL_LONG is 1.
 func Bundle(t testing.TB, name string) string {
 	t.Helper()
+	switch {
+	case testing.Short():
+		t.Skipf("SKIPPED, NOT TESTED: real histories such as %s are not for -short", name)
+	case name == longBundle && os.Getenv("ANNAL_LONG") != "1":
+		t.Skipf("SKIPPED, NOT TESTED: %s takes minutes; 'go tool task test:long' tests it", name)
+	}
 	_, here, _, _ := runtime.Caller(0)
 	path := bundlePath(filepath.Dir(here), name)
 	if path == "" {
