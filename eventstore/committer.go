@@ -178,31 +178,26 @@ func (c *committer) connect(ctx context.Context) error {
 	if c.conn != nil && !c.conn.IsClosed() {
 		return nil
 	}
-	config := c.pool.Config()
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	c.conn = nil
+	conn, err := dial(ctx, c.pool)
 	if err != nil {
-		c.conn = nil
 		return err
-	}
-	c.conn = conn
-	if config.AfterConnect != nil {
-		if err := config.AfterConnect(ctx, conn); err != nil {
-			return err
-		}
 	}
 	// A stopped node must not hold the append lock for ever.
 	_, err = conn.Exec(ctx, `set idle_in_transaction_session_timeout = '2s'; set lock_timeout = '10s'; set statement_timeout = '20s'`)
-	return err
+	if err != nil {
+		hangUp(conn)
+		return err
+	}
+	c.conn = conn
+	return nil
 }
 
 func (c *committer) disconnect() {
-	if c.conn == nil {
-		return
+	if c.conn != nil {
+		hangUp(c.conn)
+		c.conn = nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = c.conn.Close(ctx)
-	c.conn = nil
 }
 
 // pause waits, unless ctx ends first.

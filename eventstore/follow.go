@@ -22,6 +22,9 @@ type follower struct {
 	moved chan struct{} // closed and replaced whenever head rises
 }
 
+// askTimeout is how long the database may take to say how far the log has come.
+const askTimeout = 5 * time.Second
+
 func newFollower(pool *pgxpool.Pool, options Options) *follower {
 	return &follower{pool: pool, options: options, moved: make(chan struct{})}
 }
@@ -54,33 +57,36 @@ func (f *follower) run(ctx context.Context) {
 }
 
 func (f *follower) listen(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, f.pool.Config().ConnConfig)
+	starting, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	conn, err := dial(starting, f.pool)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closing)
-	}()
-	if connected := f.pool.Config().AfterConnect; connected != nil {
-		if err := connected(ctx, conn); err != nil {
-			return err
-		}
-	}
-	if _, err := conn.Exec(ctx, `listen annal_log`); err != nil {
+	defer hangUp(conn)
+	if _, err := conn.Exec(starting, `listen annal_log`); err != nil {
 		return err
 	}
 	for {
-		var head int64
-		if err := conn.QueryRow(ctx, headQuery).Scan(&head); err != nil {
+		if err := f.ask(ctx, conn); err != nil {
 			return err
 		}
-		f.saw(head)
 		if err := f.awaitHints(ctx, conn); err != nil {
 			return err
 		}
 	}
+}
+
+// ask reads the head of the log. A server that has vanished without a word shows here.
+func (f *follower) ask(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var head int64
+	if err := conn.QueryRow(ctx, headQuery).Scan(&head); err != nil {
+		return err
+	}
+	f.saw(head)
+	return nil
 }
 
 // awaitHints takes notifications until it is time to ask.
