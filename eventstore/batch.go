@@ -224,7 +224,7 @@ func (b *batch) queuePersonal(flight *pgx.Batch) {
 // repeated is the answer to a proposal whose id is in the log: what was appended
 // the first time.
 func repeated(ctx context.Context, tx pgx.Tx, types *Registry, id uuid.UUID) (Appended, error) {
-	rows, err := queryStored(ctx, tx, `where e.id = $1 order by e.position`, id)
+	rows, err := queryStored(ctx, tx, whole, `where e.id = $1 order by e.position`, id)
 	if err != nil {
 		return Appended{}, err
 	}

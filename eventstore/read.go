@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,19 +76,34 @@ func (l *Log) Head(ctx context.Context) (int64, error) {
 
 const headQuery = `select coalesce((select position from log.events order by position desc limit 1), 0)`
 
-// ReadStored reads up to limit events after a position, in order. The page is
-// complete: if it holds fewer than limit, these were all.
-func (l *Log) ReadStored(ctx context.Context, after int64, limit int) ([]Stored, error) {
-	rows, err := queryStored(ctx, l.pool, `where e.position > $1 order by e.position limit $2`, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	for i, row := range rows {
-		if want := after + int64(i) + 1; row.Position != want {
-			return nil, fmt.Errorf("the log has a gap: event %d is missing", want)
+// A page of the log is full at pageBytes, for a single push can be an event of
+// megabytes. To find that out without asking for much more, it is read in parts.
+const (
+	pageBytes    = 4 << 20
+	eventsAtOnce = 100
+)
+
+// ReadStored reads events after a position, in order: up to limit, and fewer where they
+// are large. It returns none only where the log ends.
+func (l *Log) ReadStored(ctx context.Context, after int64, limit int) (events []Stored, err error) {
+	for size := 0; len(events) < limit && size < pageBytes; {
+		count := min(eventsAtOnce, limit-len(events))
+		part, err := queryStored(ctx, l.pool, pageBytes-size, `where e.position > $1 order by e.position limit $2`, after, count)
+		if err != nil || len(part) == 0 {
+			return events, err
+		}
+		for _, e := range part {
+			if after++; e.Position != after {
+				return nil, fmt.Errorf("the log has a gap: event %d is missing", after)
+			}
+			size += e.size()
+		}
+		events = append(events, part...)
+		if len(part) < count && size < pageBytes {
+			break // that was the end of the log
 		}
 	}
-	return rows, nil
+	return events, nil
 }
 
 // ReadAll is ReadStored with the events decoded.
@@ -101,7 +117,7 @@ func (l *Log) ReadAll(ctx context.Context, after int64, limit int) ([]domain.Rec
 
 // ReadStream reads up to limit events of one stream after a version, in order.
 func (l *Log) ReadStream(ctx context.Context, stream domain.Stream, afterVersion int64, limit int) ([]domain.Recorded, error) {
-	rows, err := queryStored(ctx, l.pool, `where e.stream = $1 and e.version > $2 order by e.version limit $3`,
+	rows, err := queryStored(ctx, l.pool, whole, `where e.stream = $1 and e.version > $2 order by e.version limit $3`,
 		string(stream), afterVersion, limit)
 	if err != nil {
 		return nil, err
@@ -111,7 +127,7 @@ func (l *Log) ReadStream(ctx context.Context, stream domain.Stream, afterVersion
 
 // ReadEvent reads one event; ok is false if the log does not reach that far.
 func (l *Log) ReadEvent(ctx context.Context, position int64) (event Stored, ok bool, err error) {
-	rows, err := queryStored(ctx, l.pool, `where e.position = $1`, position)
+	rows, err := queryStored(ctx, l.pool, whole, `where e.position = $1`, position)
 	if err != nil || len(rows) == 0 {
 		return Stored{}, false, err
 	}
@@ -135,9 +151,9 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// queryStored reads events with their personal parts; condition is one of this
-// package's own texts.
-func queryStored(ctx context.Context, q querier, condition string, args ...any) ([]Stored, error) {
+// queryStored reads events with their personal parts, and no more once they have
+// reached a size in bytes; condition is one of this package's own texts.
+func queryStored(ctx context.Context, q querier, enough int, condition string, args ...any) (stored []Stored, err error) {
 	rows, err := q.Query(ctx, `
 		select e.position, e.stream, e.version, e.id, e.type, e.at, e.body::text, e.meta::text, p.data, o.data
 		from log.events e
@@ -147,17 +163,31 @@ func queryStored(ctx context.Context, q querier, condition string, args ...any) 
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
-	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Stored, error) {
+	defer rows.Close()
+	for size := 0; size < enough && rows.Next(); {
 		var s Stored
 		var stream, body, meta string
 		var id uuid.UUID
-		err := row.Scan(&s.Position, &stream, &s.Version, &id, &s.Type, &s.At, &body, &meta, &s.eventPersonal, &s.originPersonal)
+		if err := rows.Scan(&s.Position, &stream, &s.Version, &id, &s.Type, &s.At, &body, &meta, &s.eventPersonal, &s.originPersonal); err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
 		s.Stream, s.ID, s.Body, s.Meta = domain.Stream(stream), id.String(), json.RawMessage(body), json.RawMessage(meta)
 		s.At = s.At.UTC()
-		return s, err
-	})
-	if err != nil {
+		stored = append(stored, s)
+		size += s.size()
+	}
+	rows.Close() // reads over what was too much
+	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	return stored, nil
+}
+
+// whole is a size that no result reaches: whoever asks needs all of it, and knows that
+// it is not large.
+const whole = math.MaxInt
+
+// size is about how many bytes of memory s takes.
+func (s Stored) size() int {
+	return len(s.Body) + len(s.Meta) + len(s.eventPersonal) + len(s.originPersonal)
 }

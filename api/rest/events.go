@@ -58,7 +58,7 @@ func (a *API) handleListEvents(c *call) error {
 	if err != nil {
 		return err
 	}
-	stored, err := a.readEvents(c, after, w.Limit)
+	stored, err := a.Log.ReadStored(c.ctx(), after, w.Limit)
 	if err != nil {
 		return err
 	}
@@ -77,27 +77,6 @@ func (a *API) handleListEvents(c *call) error {
 		}
 	}
 	return c.json(http.StatusOK, answer)
-}
-
-// An answer is full at this size, in bytes of events, whatever limit was asked for: a
-// single push can be an event of megabytes. It is read in parts to find that out.
-const (
-	maxEventBytes = 4 << 20
-	eventsAtOnce  = 50
-)
-
-func (a *API) readEvents(c *call, after int64, limit int) (events []eventstore.Stored, err error) {
-	for size := 0; len(events) < limit && size < maxEventBytes; {
-		part, err := a.Log.ReadStored(c.ctx(), after, min(eventsAtOnce, limit-len(events)))
-		if err != nil || len(part) == 0 {
-			return events, err
-		}
-		for _, e := range part {
-			size += len(e.Body) + len(e.Meta)
-		}
-		after, events = part[len(part)-1].Position, append(events, part...)
-	}
-	return events, nil
 }
 
 // mayReadEvents judges for all streams of a page at once. Projects and repositories

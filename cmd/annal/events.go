@@ -46,7 +46,7 @@ func (e eventsTailCommand) Run(ctx context.Context, c console, s *settings) erro
 				after = event.Position
 			}
 			switch {
-			case len(events) == 1000:
+			case len(events) > 0:
 			case !e.Follow:
 				return nil
 			default:
