@@ -10,7 +10,7 @@ import (
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
-	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/projections/refs"
 )
 
 func (a *API) branchRoutes() []route {
@@ -197,14 +197,12 @@ func (a *API) handleCreateBranch(c *call) error {
 	if err != nil {
 		return err
 	}
-	appended, err := a.Log.Append(c.ctx(), eventstore.Proposal{
-		Stream: domain.RepositoryStream(r.Repository.ID), Expect: eventstore.Any, Meta: c.meta,
-		Claim: repository.PushRefs{Updates: []git.RefUpdate{{Name: name, New: commit}}, Atomic: true},
-	})
+	push := repository.PushRefs{Updates: []git.RefUpdate{{Name: name, New: commit}}, Atomic: true}
+	results, err := refs.Push(c.ctx(), a.Log, r.Repository.ID, push, c.meta)
 	if err != nil {
 		return err
 	}
-	for _, result := range appended.Outcome.([]git.RefResult) {
+	for _, result := range results {
 		if !result.OK() {
 			return &exceptionError{
 				status: http.StatusConflict, exception: exceptionDuplicateRef,

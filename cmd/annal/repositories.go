@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
@@ -19,6 +16,7 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/projections/refs"
 )
 
 // recently is for how long a client may ask for what a ref named before it moved.
@@ -65,8 +63,10 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 		},
 	}
 	if write {
-		p := pusher{log: r.log, repository: found.ID, meta: metadata(request, caller)}
-		opened.Commit = p.commit
+		meta := metadata(request, caller)
+		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
+			return refs.Push(ctx, r.log, found.ID, push, meta)
+		}
 	}
 	return opened, nil
 }
@@ -79,50 +79,4 @@ func metadata(request *http.Request, caller credentials.Caller) domain.Metadata 
 	}
 	id := request.Header.Get("X-Request-Id")
 	return domain.Metadata{Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id}
-}
-
-// pusher appends one push.
-type pusher struct {
-	log        *eventstore.Log
-	repository domain.RepositoryID
-	meta       domain.Metadata
-}
-
-// commit gives the push an id: if the database is lost while committing, the log
-// finds out by it whether the push happened, and does not do it twice.
-func (p pusher) commit(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
-	appended, err := p.log.Append(ctx, eventstore.Proposal{
-		ID: uuid.Must(uuid.NewV7()).String(), Stream: domain.RepositoryStream(p.repository), Expect: eventstore.Any, Claim: push, Meta: p.meta,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if appended.Repeated {
-		return repeatedResults(push, appended.Events), nil
-	}
-	results, ok := appended.Outcome.([]git.RefResult)
-	if !ok {
-		return nil, fmt.Errorf("a push came back as %T", appended.Outcome)
-	}
-	return results, nil
-}
-
-// repeatedResults answers a push whose commit was found in the log after the answer to
-// it was lost: the refs in its event moved, and the others did not.
-func repeatedResults(push repository.PushRefs, events []domain.Recorded) []git.RefResult {
-	moved := map[git.RefUpdate]bool{}
-	for _, e := range events {
-		event, _ := e.Event.(repository.RefsUpdated) // the first push also sets the default branch
-		for _, u := range event.Updates {
-			moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] = true
-		}
-	}
-	results := make([]git.RefResult, len(push.Updates))
-	for i, u := range push.Updates {
-		results[i].Name = u.Name
-		if !moved[git.RefUpdate{Name: u.Name, Old: u.Old, New: u.New}] {
-			results[i].Reason = "refused; the reason was lost with the connection to the database"
-		}
-	}
-	return results
 }
