@@ -114,13 +114,16 @@ func (v *view) inTheWay(id domain.RepositoryID, name string) iter.Seq[string] {
 func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, error) {
 	v := &view{states: map[domain.RepositoryID]*repositoryState{}, refs: map[refKey]git.ObjectID{}, below: map[refKey]map[string]bool{}}
 	var ids []int64
-	wanted, made := map[refKey]bool{}, map[refKey]bool{}
+	wanted, made, deletes := map[refKey]bool{}, map[refKey]bool{}, 0
 	for _, claim := range claims {
 		id, _ := repositoryOf(claim.Stream)
 		ids = append(ids, int64(id))
 		push, _ := claim.Command.(repository.PushRefs)
 		for _, u := range push.Updates {
 			wanted[refKey{id, u.Name}] = true
+			if u.IsDelete() {
+				deletes++
+			}
 			if u.IsCreate() {
 				made[refKey{id, u.Name}] = true
 				for folder := range folders(u.Name) {
@@ -131,10 +134,15 @@ func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, er
 	}
 	flight := &pgx.Batch{}
 	flight.Queue(`
-		select s.repository, s.head, exists (
-			select from refs r
-			where r.repository = s.repository and r.name >= 'refs/heads/' and r.name < 'refs/heads0'
-				and r.id <> '\x0000000000000000000000000000000000000000')
+		select s.repository, s.head,
+			-- The default branch answers it almost always; deleted branches keep their
+			-- rows, and to look for one that lives may take long.
+			case when exists (select from refs r
+				where r.repository = s.repository and r.name = s.head collate "C"
+					and r.id <> '\x0000000000000000000000000000000000000000') then true
+			else exists (select from refs r
+				where r.repository = s.repository and r.name >= 'refs/heads/' and r.name < 'refs/heads0'
+					and r.id <> '\x0000000000000000000000000000000000000000') end
 		from repository_state s where s.repository = any($1) and not s.deleted`, ids,
 	).Query(func(rows pgx.Rows) error {
 		var id domain.RepositoryID
@@ -161,16 +169,19 @@ func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, er
 		from unnest($1::bigint[], $2::text[]) as w (repository, name)
 		join refs r on r.repository = w.repository and r.name = w.name collate "C"`,
 		repositories, names).Query(take)
-	// "0" follows "/" in byte order: the range is all names below name + "/". One
-	// row is enough to refuse, but those that this very push deletes do not count.
+	// "0" follows "/" in byte order: the range is all names below name + "/". One row
+	// that stays is enough to refuse, so it takes one more than this batch deletes.
 	repositories, names = columns(made)
 	flight.Queue(`
 		select r.repository, r.name, r.id
 		from unnest($1::bigint[], $2::text[]) as w (repository, name)
-		join refs r on r.repository = w.repository
-			and r.name > (w.name || '/') collate "C" and r.name < (w.name || '0') collate "C"
-			and r.id <> '\x0000000000000000000000000000000000000000'`,
-		repositories, names).Query(take)
+		cross join lateral (
+			select repository, name, id from refs
+			where repository = w.repository
+				and name > (w.name || '/') collate "C" and name < (w.name || '0') collate "C"
+				and id <> '\x0000000000000000000000000000000000000000'
+			limit $3) r`,
+		repositories, names, deletes+1).Query(take)
 	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
 		return nil, fmt.Errorf("read refs for a push: %w", err)
 	}

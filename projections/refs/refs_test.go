@@ -126,6 +126,14 @@ func TestPushRefusals(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, results)
 		}
 	}
+	push(t, log, 1, false, nil, git.RefUpdate{Name: "refs/heads/x/z", New: object(1)})
+	instead := []git.RefUpdate{{Name: "refs/heads/x/y", Old: object(1)}, {Name: "refs/heads/x", New: object(2)}}
+	if results := push(t, log, 1, true, nil, instead...); results[0].OK() || results[1].OK() {
+		t.Errorf("a ref in the place of two, of which one goes: %+v", results)
+	}
+	if results := push(t, log, 1, true, nil, append(instead, git.RefUpdate{Name: "refs/heads/x/z", Old: object(1)})...); !results[1].OK() {
+		t.Errorf("a ref in the place of two that go: %+v", results)
+	}
 	results := push(t, log, 1, true, nil, git.RefUpdate{Name: "refs/heads/new", New: object(2)}, git.RefUpdate{Name: "refs/heads/a", Old: object(9), New: object(2)})
 	if results[0].OK() || results[1].OK() {
 		t.Errorf("atomic push with a stale ref: %+v", results)
