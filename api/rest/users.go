@@ -132,7 +132,12 @@ func (a *API) requiredProject(c *call, root, key string) (catalog.Project, error
 		if err != nil {
 			return catalog.Project{}, err
 		}
-		key = found.Key
+		visible, err := a.judge.Project(c.ctx(), c.caller, found.Key, "")
+		if absent(err) {
+			// Named as the caller has named it: its key is not his to know.
+			err = domain.NotFound("project", "Project %d does not exist.", id)
+		}
+		return visible, err
 	}
 	if key == "" {
 		return catalog.Project{}, domain.Invalid(root, "A project permission needs %s.projectKey.", root)
@@ -150,7 +155,11 @@ func (a *API) requiredRepository(c *call, root, key, slug string) (catalog.Repos
 		if err != nil {
 			return catalog.Repository{}, err
 		}
-		key, slug = found.Project.Key, found.Slug
+		readable, err := a.judge.Repository(c.ctx(), c.caller, found.Project.Key, found.Slug, rights.RepoRead)
+		if absent(err) {
+			err = domain.NotFound("repository", "Repository %d does not exist.", id)
+		}
+		return readable, err
 	}
 	if key == "" || slug == "" {
 		return catalog.Repository{}, domain.Invalid(root, "A repository permission needs %s.projectKey and %s.repositorySlug.", root, root)

@@ -44,7 +44,12 @@ func TestUsers(t *testing.T) {
 		w.ok(owner, "GET", "/rest/api/1.0/users"+query, "", status)
 	}
 	w.ok(outsider, "GET", "/rest/api/1.0/users?permission.1=REPO_READ&permission.1.projectKey=PRJ&permission.1.repositorySlug=repo", "", 404)
-	w.ok(outsider, "GET", "/rest/api/1.0/users?permission.1=REPO_READ&permission.1.repositoryId=1", "", 404)
+	for _, hidden := range []string{"permission.1=REPO_READ&permission.1.repositoryId=1", "permission.1=PROJECT_READ&permission.1.projectId=1"} {
+		a := w.ok(outsider, "GET", "/rest/api/1.0/users?"+hidden, "", 404)
+		if strings.Contains(a.Body.String(), "PRJ") {
+			t.Errorf("a number gives away a key: %s", a.Body)
+		}
+	}
 }
 
 func TestOwnAccount(t *testing.T) {
