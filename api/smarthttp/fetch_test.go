@@ -143,6 +143,35 @@ func TestShallow(t *testing.T) {
 	})
 }
 
+// Git's own server names commits as shallow that it does not send, if their
+// children are cut off as well; such a clone can never be deepened.
+func TestCutBehindCut(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "source")
+	gitfstest.Git(t, "", "init", "--quiet", "--bare", "--initial-branch=main", source)
+	commit := func(when int, parents ...string) string {
+		var b strings.Builder
+		b.WriteString("tree " + strings.TrimSpace(gitfstest.Git(t, source, "hash-object", "-t", "tree", "-w", "/dev/null")) + "\n")
+		for _, p := range parents {
+			b.WriteString("parent " + p + "\n")
+		}
+		fmt.Fprintf(&b, "author A <a@b> %d +0000\ncommitter A <a@b> %d +0000\n\n%d\n", when, when, when)
+		return strings.TrimSpace(gitfstest.GitInput(t, source, []byte(b.String()), "hash-object", "-t", "commit", "-w", "--stdin"))
+	}
+	old := commit(1600001000)
+	young := commit(1600002000, old)
+	merge := commit(1600003000, old, young)
+	gitfstest.Git(t, source, "update-ref", "refs/heads/main", commit(1600004000, merge))
+	s := serve(t, source)
+	eachVersion(t, func(t *testing.T, git func(string, ...string) string) {
+		clone := filepath.Join(t.TempDir(), "clone.git")
+		git("", "init", "--quiet", "--bare", clone)
+		git(clone, "fetch", "--quiet", "--shallow-since=1600001500", s.url(), "main:refs/heads/main")
+		require.Equal(t, merge, strings.TrimSpace(gitfstest.ReadFile(t, filepath.Join(clone, "shallow"))))
+		git(clone, "fetch", "--quiet", "--unshallow", s.url(), "main:refs/heads/main")
+		require.Equal(t, "4", strings.TrimSpace(git(clone, "rev-list", "--count", "main")))
+	})
+}
+
 func TestPartialClone(t *testing.T) {
 	repository := gitfstest.NewRepository(t, 60)
 	s := serve(t, repository)

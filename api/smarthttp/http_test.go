@@ -177,6 +177,8 @@ func TestBadRequestsAreAnswered(t *testing.T) {
 		{"receive", "0", pkt("nonsense") + "0000", "ERR protocol error: expected old/new/ref"},
 		{"receive", "0", pkt(zero + " " + head + " refs/heads/x\x00report-status"), "unpack protocol error: the request is cut off"},
 		{"receive", "0", pkt(zero+" "+head+" refs/heads/x\x00report-status object-format=sha256") + "0000", "unpack mismatched object format"},
+		{"receive", "0", pkt(zero+" "+head+" refs/heads/x\x00report-status object-format=sha256") + "0000", "ng refs/heads/x unpacker error"},
+		{"receive", "0", pkt(zero+" "+head+" refs/heads/\xff\x00report-status") + "0000", "ng refs/heads/\xff invalid ref name: is not UTF-8"},
 		{"receive", "0", pkt(zero+" "+head+" refs/heads/x\nng refs/heads/y\x00report-status") + "0000", "control character"},
 		{"receive", "0", pkt(zero+" "+head+" refs/heads/x\x00report-status side-band-64k") + "0000" + "PACK garbage", "unpack"},
 		{"receive", "0", pkt(zero+" "+head+" refs/heads/x\x00report-status") + pkt(zero+" "+head+" refs/heads/x") + "0000", "ng refs/heads/x the push names this ref twice"},

@@ -304,6 +304,12 @@ func TestPushOfLargeFiles(t *testing.T) {
 	shallow := filepath.Join(t.TempDir(), "shallow")
 	gitfstest.Git(t, "", "clone", "--quiet", "--depth=1", s.url(), shallow)
 	gitfstest.Git(t, shallow, "fsck", "--full", "--strict")
+	// They can be asked for by name, and tagged, too.
+	gitfstest.Git(t, dir, "push", "--quiet", "origin", fmt.Sprintf("HEAD:file%d:refs/tags/large", 34<<20))
+	partial := filepath.Join(t.TempDir(), "partial")
+	gitfstest.Git(t, "", "clone", "--quiet", "--filter=blob:none", s.url(), partial)
+	require.Equal(t, gitfstest.Git(t, dir, "rev-parse", "HEAD^{tree}"), gitfstest.Git(t, partial, "write-tree"))
+	require.Empty(t, gitfstest.Git(t, partial, "status", "--porcelain"))
 }
 
 func TestEveryRefOfARefusedAtomicPushIsReported(t *testing.T) {

@@ -3,6 +3,7 @@ package git
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of ref names, in bytes.
@@ -23,9 +24,10 @@ func (e *RefNameError) Error() string {
 
 // CheckRefName applies the rules of git-check-ref-format(1) to a full name: it
 // starts with "refs/", has at least three components, and holds nothing that a
-// shell, a path or a revision expression would read differently. Components that
-// start with a dash are refused as well, so that no name can be taken for an
-// option. Errors are *RefNameError.
+// shell, a path or a revision expression would read differently. Stricter than Git,
+// it refuses components that start with a dash, so that no name can be taken for an
+// option, and names that are not UTF-8, which events in JSON cannot hold. Errors are
+// *RefNameError.
 func CheckRefName(name string) error {
 	fail := func(reason string) error { return &RefNameError{Name: name, Reason: reason} }
 	switch {
@@ -35,6 +37,8 @@ func CheckRefName(name string) error {
 		return fail(`must start with "refs/"`)
 	case strings.Count(name, "/") < 2:
 		return fail("needs three components, like refs/heads/main")
+	case !utf8.ValidString(name):
+		return fail("is not UTF-8")
 	case strings.HasSuffix(name, "."):
 		return fail("ends with a dot")
 	case strings.Contains(name, ".."):

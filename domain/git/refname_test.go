@@ -25,7 +25,7 @@ func TestCheckRefName(t *testing.T) {
 		"", "main", "HEAD", "refs/heads", "refs/heads/", "heads/main", "refs//main", "refs/heads//x", "/refs/heads/x", "refs/heads/x/",
 		"refs/heads/.x", "refs/heads/x.", "refs/heads/a..b", "refs/heads/a.lock", "refs/heads/a.lock/b", "refs/heads/a b", "refs/heads/a~1",
 		"refs/heads/a^", "refs/heads/a:b", "refs/heads/a?", "refs/heads/a*", "refs/heads/a[", `refs/heads/a\b`, "refs/heads/a@{1}", "refs/heads/a\x7f",
-		"refs/heads/a\nb", "refs/heads/a\x00b", "refs/heads/-x", "refs/heads/--exec=touch x", "refs/-x/y", "refs/heads/../../x",
+		"refs/heads/a\nb", "refs/heads/a\x00b", "refs/heads/-x", "refs/heads/--exec=touch x", "refs/-x/y", "refs/heads/../../x", "refs/heads/\xff",
 		"refs/heads/" + strings.Repeat("x", git.MaxRefNameComponent+1), "refs/heads/" + strings.Repeat("x/", 600) + "x",
 	} {
 		err := git.CheckRefName(name)
@@ -36,8 +36,8 @@ func TestCheckRefName(t *testing.T) {
 	}
 }
 
-// What we accept, git accepts; what we refuse beyond git starts with a dash or is too
-// long.
+// What we accept, git accepts; what we refuse beyond git starts with a dash, is too
+// long or is not UTF-8, which rapid does not make.
 func TestCheckRefNameAgainstGit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -51,6 +51,7 @@ func (p *push) fail(message string) error {
 		return pktline.NewWriter(p.out).Flush()
 	}
 	if p.reports {
+		p.refuseAll(reasonUnpacker)
 		return p.report(message)
 	}
 	return pktline.NewWriter(p.out).Error(message)

@@ -5,12 +5,12 @@ import (
 	"container/list"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/objectset"
 	"github.com/annal-git/annal/gitfs/store"
 )
@@ -125,10 +125,8 @@ func (g *Graph) reachesAll(ctx context.Context, tips, older []git.ObjectID) (boo
 		}
 	}
 	for _, id := range rest {
-		var other *TypeError
-		if _, err := g.Commit(ctx, id); errors.As(err, &other) {
-			return false, nil // a tag that is gone
-		} else if err != nil {
+		t, err := g.typeOf(ctx, id)
+		if err != nil || t != object.TypeCommit { // a tag that is gone
 			return false, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/annal-git/annal/domain/git"
 )
@@ -102,7 +103,7 @@ func (g *Graph) within(ctx context.Context, starts []git.ObjectID, depth int) (e
 }
 
 // after returns the commits that are young enough and not excluded: those with a
-// parent that is not, and the others.
+// parent that is not, where the history is cut, and those before the cut.
 func (g *Graph) after(ctx context.Context, wants []git.ObjectID, d Deepen) (ends, kept map[git.ObjectID]struct{}, err error) {
 	commits, err := g.since(ctx, wants, d)
 	if err != nil {
@@ -115,20 +116,26 @@ func (g *Graph) after(ctx context.Context, wants []git.ObjectID, d Deepen) (ends
 	for _, id := range commits {
 		selected[id] = struct{}{}
 	}
+	// What only cut commits lead to is not sent, and must not be named: the client
+	// could never deepen its history from there.
 	ends, kept = map[git.ObjectID]struct{}{}, map[git.ObjectID]struct{}{}
-	for _, id := range commits {
+	for stack := slices.Clone(wants); len(stack) > 0; {
+		id := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		_, seen := kept[id]
+		if _, in := selected[id]; !in || seen {
+			continue
+		}
 		c, err := g.Commit(ctx, id)
 		if err != nil {
 			return nil, nil, err
 		}
-		side := kept
-		for _, parent := range c.Parents {
-			if _, in := selected[parent]; !in {
-				side = ends
-				break
-			}
+		if slices.ContainsFunc(c.Parents, func(parent git.ObjectID) bool { _, in := selected[parent]; return !in }) {
+			ends[id] = struct{}{}
+			continue
 		}
-		side[id] = struct{}{}
+		kept[id] = struct{}{}
+		stack = append(stack, c.Parents...)
 	}
 	return ends, kept, nil
 }

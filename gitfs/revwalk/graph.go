@@ -13,8 +13,9 @@ import (
 const maxTagChain = 16
 
 // Reader is where objects are read from: a repository's packs, or a push in
-// quarantine on top of them. Read fails for an object that is not there.
+// quarantine on top of them. Both fail for an object that is not there.
 type Reader interface {
+	Header(ctx context.Context, id git.ObjectID) (object.Type, int64, error)
 	Read(ctx context.Context, id git.ObjectID) (object.Type, []byte, error)
 }
 
@@ -90,35 +91,39 @@ func parse(id git.ObjectID, t object.Type, data []byte) (c Commit, err error) {
 	return c, nil
 }
 
+// typeOf does not read the object, which may be a file too large for memory.
+func (g *Graph) typeOf(ctx context.Context, id git.ObjectID) (object.Type, error) {
+	if _, ok := g.cache.get(id); ok {
+		return object.TypeCommit, nil
+	}
+	t, _, err := g.reader.Header(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("read type of object %s: %w", id, err)
+	}
+	return t, nil
+}
+
 // Peel follows tags to what they name. It returns the tags on the way, and the
 // first object that is no tag.
 func (g *Graph) Peel(ctx context.Context, id git.ObjectID) (target git.ObjectID, t object.Type, tags []git.ObjectID, err error) {
 	for range maxTagChain + 1 {
-		if _, ok := g.cache.get(id); ok {
-			return id, object.TypeCommit, tags, nil
-		}
-		t, data, err := g.reader.Read(ctx, id)
+		t, err := g.typeOf(ctx, id)
 		if err != nil {
-			return git.ZeroID, 0, nil, fmt.Errorf("read object %s: %w", id, err)
+			return git.ZeroID, 0, nil, err
 		}
-		switch t {
-		case object.TypeCommit:
-			c, err := parse(id, t, data)
-			if err != nil {
-				return git.ZeroID, 0, nil, err
-			}
-			g.cache.put(id, c)
-			return id, t, tags, nil
-		case object.TypeTag:
-			tag, err := object.ParseTag(data)
-			if err != nil {
-				return git.ZeroID, 0, nil, fmt.Errorf("read tag %s: %w", id, err)
-			}
-			tags = append(tags, id)
-			id = tag.Object
-		default:
+		if t != object.TypeTag {
 			return id, t, tags, nil
 		}
+		_, data, err := g.reader.Read(ctx, id)
+		if err != nil {
+			return git.ZeroID, 0, nil, fmt.Errorf("read tag %s: %w", id, err)
+		}
+		tag, err := object.ParseTag(data)
+		if err != nil {
+			return git.ZeroID, 0, nil, fmt.Errorf("read tag %s: %w", id, err)
+		}
+		tags = append(tags, id)
+		id = tag.Object
 	}
 	return git.ZeroID, 0, nil, ErrTagChain
 }

@@ -2,10 +2,10 @@ package revwalk
 
 import (
 	"context"
-	"errors"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/object"
 )
 
 // Tips returns the commits that refs name, directly or behind tags, each once.
@@ -21,13 +21,13 @@ func (g *Graph) Tips(ctx context.Context, refs gitfs.Refs) ([]git.ObjectID, erro
 			continue
 		}
 		seen[id] = struct{}{}
-		var other *TypeError
-		if _, err := g.Commit(ctx, id); errors.As(err, &other) {
-			continue // some refs name trees and blobs
-		} else if err != nil {
+		t, err := g.typeOf(ctx, id)
+		if err != nil {
 			return nil, err
 		}
-		tips = append(tips, id)
+		if t == object.TypeCommit { // some refs name trees and blobs
+			tips = append(tips, id)
+		}
 	}
 	return tips, nil
 }
