@@ -151,6 +151,8 @@ func start(t *testing.T, home string, extra ...string) *node {
 		case line := <-n.log.lines:
 			if found := serving.FindStringSubmatch(line); found != nil {
 				n.url = found[1]
+			}
+			if strings.Contains(line, "Ctrl-C stops") { // the last of its welcome
 				return n
 			}
 		case <-n.exited:

@@ -90,8 +90,8 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	}
 	defer n.close()
 	front.serve(n.site)
-	n.welcome(c.out)
 	state.Ready()
+	n.welcome(c.out)
 
 	select {
 	case <-ctx.Done():
