@@ -8,9 +8,9 @@
 //  1. the pack is received into quarantine in the local home, indexed and checked
 //     -> a quarantine folder, removed at the next start
 //  2. .pack, .rev and .idx are written under staging/ on the shared home and synced
-//     -> a staging folder, removed by age
+//     -> a staging folder, which nobody reads
 //  3. they are renamed to their final names, .idx last, and the folder is synced
-//     -> a pack no repository lists: never opened, removed by age
+//     -> a pack no repository lists: never opened
 //  4. one Postgres transaction registers the pack, moves the refs by
 //     compare-and-set and appends the event
 //     -> the push has happened

@@ -94,7 +94,7 @@ func (c Config) validate() error {
 	case c.SharedHome == "" || c.LocalHome == "":
 		return errors.New("store: shared home and local home must be set")
 	case !isPlainName(c.Node):
-		return fmt.Errorf("store: node name %q may only have letters, digits, dots and dashes", c.Node)
+		return fmt.Errorf("store: node name %q may only have letters, digits, dots, dashes and underscores", c.Node)
 	case c.BlockCacheBytes < minBlockCache:
 		return fmt.Errorf("store: block cache must have at least %d bytes", minBlockCache)
 	case c.BaseCacheBytes < 0 || c.IdlePacks < 0 || c.SharedUses < 1 || c.Workers < 1:
@@ -111,6 +111,6 @@ func isPlainName(s string) bool {
 		return false
 	}
 	return strings.IndexFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 	}) < 0
 }

@@ -5,7 +5,7 @@
 // directory, and nothing else of Git:
 //
 //	repos/<aa>/<storage>/objects/pack/pack-<id>.pack, .rev, .idx
-//	repos/<aa>/<storage>/staging/<node>-<ulid>/
+//	repos/<aa>/<storage>/staging/<node>-<uuid>/
 //
 // where aa is the first two letters of the storage name. Files are written once
 // under a unique name and never changed, so that no cache of a network file system
@@ -17,7 +17,7 @@
 // The local home belongs to one process and may be lost at any time:
 //
 //	idx/<storage>/pack-<id>.idx, .rev     copies, mapped into memory
-//	quarantine/<ulid>/                    packs being received
+//	quarantine/<uuid>/                    packs being received
 //
 // Readers pin an immutable set of packs (Objects). Writers go through Receive,
 // which checks a pack in quarantine, and Quarantine.Publish, which makes it

@@ -279,8 +279,8 @@ func readFull(r io.ReaderAt, b []byte, offset int64) error {
 	return err
 }
 
-// cleanUp removes what is left of the staging folder. If that fails it is removed
-// later, by its age.
+// cleanUp removes what is left of the staging folder. If that fails it stays, and
+// nobody reads it.
 func (p *publication) cleanUp() {
 	for _, name := range p.staged {
 		_ = p.files.Remove(name)

@@ -1,13 +1,11 @@
 package store
 
 import (
-	"crypto/rand"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
-	"github.com/oklog/ulid"
+	"github.com/google/uuid"
 )
 
 // scratch is a folder of the local home for one task, made when the first file is
@@ -23,7 +21,7 @@ func (s *Store) newScratch() *scratch {
 }
 
 // newName makes a name that nobody else makes, and that sorts by time.
-func newName() string { return ulid.MustNew(ulid.Timestamp(time.Now()), rand.Reader).String() }
+func newName() string { return uuid.Must(uuid.NewV7()).String() }
 
 func (d *scratch) folder() (string, error) {
 	d.mu.Lock()
