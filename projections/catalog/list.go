@@ -35,11 +35,11 @@ func (r *Reader) Projects(ctx context.Context, f ProjectFilter, page Page) (list
 		select p.id, p.key, p.name, p.description, p.public from projects p
 		where ($1
 			or (p.public and $3 <= 1)
-			or exists (select from grants g
-				where g.user_id = $2 and g.level = 'project' and g.target = p.id and g.rank >= $3)
-			or ($3 = 0 and exists (select from repositories r
-				where r.project_id = p.id and (r.public or exists (select from grants g
-					where g.user_id = $2 and g.level = 'repository' and g.target = r.id)))))
+			or p.id in (select g.target from grants g
+				where g.user_id = $2 and g.level = 'project' and g.rank >= $3)
+			or ($3 = 0 and p.id in (select r.project_id from repositories r where r.public))
+			or ($3 = 0 and p.id in (select r.project_id from grants g join repositories r on r.id = g.target
+				where g.user_id = $2 and g.level = 'repository')))
 		and ($4 = '' or position(lower($4) in lower(p.name)) > 0)
 		order by lower(p.name) collate "C", p.id
 		offset $5 limit $6`,
@@ -121,9 +121,10 @@ func (r *Reader) Repositories(ctx context.Context, f RepositoryFilter, page Page
 		from repositories r join projects p on p.id = r.project_id
 		where ($1
 			or ($3 <= 1 and (r.public or p.public))
-			or exists (select from grants g
-				where g.user_id = $2 and g.rank >= $3
-				and ((g.level = 'repository' and g.target = r.id) or (g.level = 'project' and g.target = p.id))))
+			or r.id in (select g.target from grants g
+				where g.user_id = $2 and g.level = 'repository' and g.rank >= $3)
+			or p.id in (select g.target from grants g
+				where g.user_id = $2 and g.level = 'project' and g.rank >= $3))
 		and ($4 = 0 or p.id = $4)
 		and ($5 = '' or p.key = upper($5))
 		and ($6 = '' or position(lower($6) in lower(p.name)) > 0)
