@@ -219,6 +219,11 @@ func (s *Server) prepareFolders() error {
 	if err := os.Mkdir(s.socket, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	// In a folder of everybody's, somebody may have put a link there: what it leads to
+	// must not be given away.
+	if info, err := os.Lstat(s.socket); err != nil || !info.IsDir() {
+		return errors.Join(err, fmt.Errorf("%s must be a folder, for the embedded database's socket", s.socket))
+	}
 	if err := s.account.own(s.config.Dir); err != nil {
 		return err
 	}
