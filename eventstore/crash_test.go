@@ -59,6 +59,7 @@ func appendWhile(t *testing.T, log *eventstore.Log, pool *pgxpool.Pool, disturb 
 		})
 	}
 	wg.Wait()
+	pool.Reset() // its connections may be those of a server that has crashed
 	want := acknowledged.Load()
 	var head, count, ids int64
 	err := pool.QueryRow(t.Context(), `select max(position), count(*), count(distinct id) from events`).Scan(&head, &count, &ids)
