@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
@@ -311,7 +312,19 @@ func (a *API) handleGetRaw(c *call) error {
 		header.Set("Content-Type", kind)
 		return c.NoContent(http.StatusOK)
 	}
-	return c.Stream(http.StatusOK, kind, reader)
+	return c.Stream(http.StatusOK, kind, &partsReader{reader, http.NewResponseController(c.Response())})
+}
+
+// partsReader gives the client time anew with each part of a stream.
+type partsReader struct {
+	io.Reader
+	control *http.ResponseController
+}
+
+func (r *partsReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	_ = r.control.SetWriteDeadline(time.Now().Add(requestTimeout))
+	return n, err
 }
 
 func (a *API) handleListFiles(c *call) error {

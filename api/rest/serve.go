@@ -91,13 +91,18 @@ func (c *call) ctx() context.Context { return c.Request().Context() }
 
 type handler func(c *call) error
 
-// requestTimeout bounds the work for one request. Answers that stream a file take as
-// long as their reader.
+// requestTimeout bounds one request: the sending of its body, the work for it and the
+// taking of its answer. Answers that stream a file take as long as their reader, who has
+// this time for each part.
 const requestTimeout = time.Minute
 
 // serve finds out who calls before it hands the call to the route's handler.
 func (a *API) serve(r route) echo.HandlerFunc {
 	return func(ec echo.Context) error {
+		control := http.NewResponseController(ec.Response())
+		allowRequest(control, ec.Request().ContentLength != 0)
+		// The connection may be used again.
+		defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 		if !r.streams {
 			ctx, cancel := context.WithTimeout(ec.Request().Context(), requestTimeout)
 			defer cancel()
@@ -128,6 +133,16 @@ func (a *API) serve(r route) echo.HandlerFunc {
 		return r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{
 			Actor: caller.User.ID, Auth: caller.Auth, Address: a.ClientAddress(ec.Request()), RequestID: id, Correlation: id,
 		}})
+	}
+}
+
+// allowRequest gives the client the time to send and to take. It does its best: a
+// connection without deadlines goes without.
+func allowRequest(control *http.ResponseController, body bool) {
+	deadline := time.Now().Add(requestTimeout)
+	_ = control.SetWriteDeadline(deadline)
+	if body {
+		_ = control.SetReadDeadline(deadline)
 	}
 }
 

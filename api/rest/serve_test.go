@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/annal-git/annal/api/rest"
 )
@@ -281,6 +282,36 @@ func compare(t *testing.T, name string, ours, theirs operation) {
 	for status := range ours.Responses {
 		if _, ok := theirs.Responses[status]; !ok && status != "default" {
 			t.Errorf("%s: Bitbucket never answers %s", name, status)
+		}
+	}
+}
+
+// deadlines notes the deadlines of a connection.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error {
+	d.read = append(d.read, at)
+	return nil
+}
+
+func (d *deadlines) SetWriteDeadline(at time.Time) error {
+	d.write = append(d.write, at)
+	return nil
+}
+
+// A client that stops sending or taking does not hold the node for ever.
+func TestStalledClientsAreCutOff(t *testing.T) {
+	w := newWorld(t)
+	for method, body := range map[string]string{"GET": "", "POST": `{"key":"X","name":"X"}`} {
+		r := httptest.NewRequest(method, "/rest/api/1.0/projects", strings.NewReader(body))
+		r.SetBasicAuth(owner, owner)
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		w.api.ServeHTTP(d, r)
+		if d.Code >= 300 || len(d.read) != len(body[:min(1, len(body))]) || len(d.write) != 2 || d.write[0].IsZero() || !d.write[1].IsZero() {
+			t.Errorf("%s: status %d, deadlines %v to read, %v to write", method, d.Code, d.read, d.write)
 		}
 	}
 }

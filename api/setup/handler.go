@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/domain"
@@ -19,6 +20,9 @@ import (
 
 // maxForm is how much a form may send, in bytes.
 const maxForm = 64 << 10
+
+// formTimeout is how long a form may take to arrive.
+const formTimeout = time.Minute
 
 //go:embed setup.html
 var files embed.FS
@@ -111,6 +115,8 @@ func read(w http.ResponseWriter, r *http.Request) (form, error) {
 	if r.Method != http.MethodPost {
 		return asked, nil
 	}
+	// A connection without deadlines goes without.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(formTimeout))
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "application/json" {
 		return asked, json.NewDecoder(r.Body).Decode(&asked)
