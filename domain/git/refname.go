@@ -2,6 +2,7 @@ package git
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"unicode/utf8"
 )
@@ -69,6 +70,19 @@ func CheckRefName(name string) error {
 		}
 	}
 	return nil
+}
+
+// Folders yields what stands before each slash of a ref's full name but the first: for
+// refs/heads/a/b it is refs/heads and refs/heads/a. No ref may have one of these names
+// while there is one below.
+func Folders(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for at := len("refs/"); at < len(name); at++ {
+			if name[at] == '/' && !yield(name[:at]) {
+				return
+			}
+		}
+	}
 }
 
 // ShortName is a ref's name as people say it: without refs/heads/ or refs/tags/.

@@ -3,6 +3,7 @@ package git_test
 import (
 	"errors"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,17 @@ func TestShortName(t *testing.T) {
 	} {
 		if got := git.ShortName(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][]string{
+		"refs/heads/a/b": {"refs/heads", "refs/heads/a"}, "refs/heads": nil, "": nil,
+	} {
+		if got := slices.Collect(git.Folders(name)); !slices.Equal(got, want) {
+			t.Errorf("%q lies in %q, want %q", name, got, want)
 		}
 	}
 }

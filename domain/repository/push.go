@@ -18,10 +18,11 @@ type PushRefs struct {
 	Options []string
 }
 
-// Reasons for which a ref is not moved, as the pusher is shown them.
+// Reasons for which a ref is not moved though nothing is wrong with it alone, as the
+// pusher is shown them.
 const (
-	reasonTwice  = "the push names this ref twice"
-	reasonAtomic = "atomic push failed: another ref was refused"
+	ReasonTwice  = "the push names this ref twice"
+	ReasonAtomic = "atomic push failed: another ref was refused"
 )
 
 // DecidePush judges every update against the refs as they are. current gives the
@@ -53,7 +54,7 @@ func DecidePush(current func(name string) git.ObjectID, conflicts func(name stri
 	if failed && p.Atomic {
 		for i := range results {
 			if results[i].OK() {
-				results[i].Reason = reasonAtomic
+				results[i].Reason = ReasonAtomic
 			}
 		}
 		return nil, results
@@ -88,7 +89,7 @@ func (d *pushDecision) refuseTwice(updates []git.RefUpdate) bool {
 	}
 	if twice {
 		for i := range updates {
-			d.reasons[i] = reasonTwice
+			d.reasons[i] = ReasonTwice
 		}
 	}
 	return twice
@@ -112,7 +113,7 @@ func (d *pushDecision) judge(updates []git.RefUpdate, which func(git.RefUpdate) 
 				d.reasons[i] = fmt.Sprintf("%q exists; cannot create %q", other, u.Name)
 				continue
 			}
-			for parent := range folders(u.Name) {
+			for parent := range git.Folders(u.Name) {
 				d.parents[parent] = true
 			}
 		}
@@ -128,7 +129,7 @@ func (d *pushDecision) inTheWay(name string) string {
 			return other
 		}
 	}
-	for parent := range folders(name) {
+	for parent := range git.Folders(name) {
 		if id, moved := d.moved[parent]; moved && !id.IsZero() {
 			return parent
 		}
@@ -137,18 +138,6 @@ func (d *pushDecision) inTheWay(name string) string {
 		return name + "/"
 	}
 	return ""
-}
-
-// folders yields what stands before each slash of name: for refs/heads/a/b it is
-// refs, refs/heads and refs/heads/a.
-func folders(name string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for i := range len(name) {
-			if name[i] == '/' && !yield(name[:i]) {
-				return
-			}
-		}
-	}
 }
 
 // Branches that a repository's first push may make the default, in this order.

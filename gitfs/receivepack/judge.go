@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	reasonTwice    = "the push names this ref twice"
 	reasonHidden   = "deny updating a hidden ref"
 	reasonCurrent  = "deletion of the current branch prohibited"
-	reasonAtomic   = "atomic push failed: another ref was refused"
 	reasonUnpacker = "unpacker error"
 )
 
@@ -26,7 +24,7 @@ const (
 // missing permissions, and old values and neighbours that do not fit.
 func (p *push) judgeNames(ctx context.Context) {
 	if p.namesTwice() {
-		p.refuseAll(reasonTwice)
+		p.refuseAll(repository.ReasonTwice)
 		return
 	}
 	snapshot := p.repo.Snapshot
@@ -95,7 +93,7 @@ func (p *push) refuseAll(reason string) {
 // settleAtomic refuses all of an atomic push if one ref was refused.
 func (p *push) settleAtomic() {
 	if p.atomic && len(p.pending()) < len(p.commands) {
-		p.refuseAll(reasonAtomic)
+		p.refuseAll(repository.ReasonAtomic)
 	}
 }
 
@@ -118,11 +116,8 @@ func current(refs gitfs.Refs) func(string) git.ObjectID {
 func conflicts(refs gitfs.Refs) func(string) iter.Seq[string] {
 	return func(name string) iter.Seq[string] {
 		return func(yield func(string) bool) {
-			for i := range len(name) {
-				if name[i] != '/' {
-					continue
-				}
-				if ref, ok := refs.Get(name[:i]); ok && !yield(ref.Name) {
+			for folder := range git.Folders(name) {
+				if ref, ok := refs.Get(folder); ok && !yield(ref.Name) {
 					return
 				}
 			}

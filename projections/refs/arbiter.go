@@ -80,7 +80,7 @@ type view struct {
 
 func (v *view) set(key refKey, id git.ObjectID) {
 	v.refs[key] = id
-	for folder := range folders(key.name) {
+	for folder := range git.Folders(key.name) {
 		folder := refKey{key.repository, folder}
 		if v.below[folder] == nil {
 			v.below[folder] = map[string]bool{}
@@ -96,7 +96,7 @@ func (v *view) set(key refKey, id git.ObjectID) {
 // inTheWay yields existing refs that are folders of name or lie below it.
 func (v *view) inTheWay(id domain.RepositoryID, name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for folder := range folders(name) {
+		for folder := range git.Folders(name) {
 			if !v.refs[refKey{id, folder}].IsZero() && !yield(folder) {
 				return
 			}
@@ -126,7 +126,7 @@ func load(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) (*view, er
 			}
 			if u.IsCreate() {
 				made[refKey{id, u.Name}] = true
-				for folder := range folders(u.Name) {
+				for folder := range git.Folders(u.Name) {
 					wanted[refKey{id, folder}] = true
 				}
 			}
@@ -193,21 +193,4 @@ func columns(keys map[refKey]bool) (repositories []int64, names []string) {
 		repositories, names = append(repositories, int64(key.repository)), append(names, key.name)
 	}
 	return repositories, names
-}
-
-// folders yields what stands before each slash after the first: for
-// refs/heads/a/b it is refs/heads and refs/heads/a.
-func folders(name string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for at := len("refs/"); at < len(name); at++ {
-			slash := strings.IndexByte(name[at:], '/')
-			if slash < 0 {
-				return
-			}
-			at += slash
-			if !yield(name[:at]) {
-				return
-			}
-		}
-	}
 }
