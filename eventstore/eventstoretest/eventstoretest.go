@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
 
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/localpostgres"
@@ -31,11 +32,16 @@ var (
 	databases atomic.Int64
 )
 
-// Main runs a package's tests and stops the server afterwards. Call it from
-// TestMain; the server starts with the first test that needs it.
+// Main runs a package's tests, stops the server afterwards and looks for goroutines that
+// were left behind. Call it from TestMain; the server starts with the first test that
+// needs it.
 func Main(m *testing.M) {
 	code := m.Run()
 	stop()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
