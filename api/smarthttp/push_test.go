@@ -171,14 +171,14 @@ func TestPushOptions(t *testing.T) {
 
 func TestRefusedPushes(t *testing.T) {
 	s := serve(t, gitfstest.NewRepository(t, 30))
-	s.access = func(a *smarthttp.Access) {
+	s.allow(func(a *smarthttp.Access) {
 		a.Allow = func(_ context.Context, u git.RefUpdate) string {
 			if u.Name == "refs/heads/protected" {
 				return "the branch is protected"
 			}
 			return ""
 		}
-	}
+	})
 	dir := work(t, s)
 	before := s.memory.Pushes()
 	head := commit(t, dir, "file", "new")
@@ -354,9 +354,9 @@ func TestCommitThatFails(t *testing.T) {
 		"internal error":               errors.New("relation \"refs\" does not exist"),
 		"The repository was archived.": domain.Conflict("", "The repository was archived."),
 	} {
-		s.access = func(a *smarthttp.Access) {
+		s.allow(func(a *smarthttp.Access) {
 			a.Commit = func(context.Context, repository.PushRefs) ([]git.RefResult, error) { return nil, err }
-		}
+		})
 		out, failed := gitfstest.TryGit(t, dir, nil, "push", "origin", "HEAD")
 		require.Error(t, failed)
 		require.Contains(t, out, want)

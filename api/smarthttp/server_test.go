@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -25,8 +26,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type site struct {
 	*httptest.Server
 	memory *gitfstest.Memory
-	access func(*smarthttp.Access) // may change what is allowed
+	access atomic.Pointer[func(*smarthttp.Access)] // may change what is allowed
 }
+
+// allow has change decide what is allowed from now on.
+func (s *site) allow(change func(*smarthttp.Access)) { s.access.Store(&change) }
 
 func (s *site) Open(r *http.Request, project, repo string, write bool) (*smarthttp.Access, error) {
 	user, password, given := r.BasicAuth()
@@ -43,8 +47,8 @@ func (s *site) Open(r *http.Request, project, repo string, write bool) (*smartht
 		return nil, smarthttp.ErrForbidden
 	}
 	access := &smarthttp.Access{Snapshot: s.memory.Snapshot, Commit: s.memory.Commit}
-	if s.access != nil {
-		s.access(access)
+	if change := s.access.Load(); change != nil {
+		(*change)(access)
 	}
 	return access, nil
 }

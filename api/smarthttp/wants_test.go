@@ -48,7 +48,7 @@ func TestOnlyWhatVisibleRefsReach(t *testing.T) {
 	run("tag", "-d", "hidden")
 
 	s := serve(t, repository)
-	s.access = hide
+	s.allow(hide)
 	fetch := func(version string, args ...string) string {
 		body := pkt("command=fetch") + "0001"
 		if version != "2" {
@@ -94,11 +94,11 @@ func TestTipThatJustMoved(t *testing.T) {
 		return err
 	}
 	require.Error(t, fetch())
-	s.access = func(a *smarthttp.Access) {
+	s.allow(func(a *smarthttp.Access) {
 		a.RecentTips = func(context.Context) ([]git.ObjectID, error) {
 			return []git.ObjectID{git.MustParseObjectID(strings.Repeat("5", 40)), git.MustParseObjectID(moved)}, nil
 		}
-	}
+	})
 	require.NoError(t, fetch())
 }
 
