@@ -111,12 +111,22 @@ type answer struct {
 	err      error
 }
 
+// size is what the request brings into a batch, in bytes, roughly.
 func (r *request) size() int {
 	size := 256
 	for _, e := range r.entries {
 		size += len(e.body) + len(e.meta)
 	}
+	if claim, ok := r.proposal.Claim.(Sized); ok {
+		size += claim.Bytes()
+	}
 	return size
+}
+
+// Sized is implemented by claims that may be large, so that a batch stays bounded.
+type Sized interface {
+	// Bytes is roughly the size of the events that the claim may become.
+	Bytes() int
 }
 
 // entry is one event, encoded.

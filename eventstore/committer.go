@@ -19,6 +19,8 @@ const (
 	attemptTimeout = 30 * time.Second
 	outcomeTimeout = 20 * time.Second // how long a lost database is waited for
 	reconnectPause = 100 * time.Millisecond
+
+	maxReconnectPause = 5 * time.Second // doubling up to it while nobody waits
 )
 
 // appendLock is the key of the advisory lock that orders all appends ("annal").

@@ -48,10 +48,16 @@ func (f *follower) known() (head int64, moved <-chan struct{}) {
 
 // run listens and polls on one connection until ctx ends.
 func (f *follower) run(ctx context.Context) {
+	wait := reconnectPause
 	for ctx.Err() == nil {
+		start := time.Now()
 		if err := f.listen(ctx); err != nil && ctx.Err() == nil {
+			if time.Since(start) > maxReconnectPause {
+				wait = reconnectPause // it had worked meanwhile
+			}
 			f.options.Log.Warn("lost the connection that watches the log, connecting again", "error", err)
-			pause(ctx, reconnectPause)
+			pause(ctx, wait)
+			wait = min(2*wait, maxReconnectPause)
 		}
 	}
 }

@@ -5,7 +5,6 @@ grant usage on schema projections to annal_app;
 create table projections.checkpoints (
     projection text primary key,
     position   bigint not null default 0,
-    state      text not null default 'running' check (state in ('running', 'stopped')),
     error      text,
     moved_at   timestamptz not null default now()
 ) with (fillfactor = 10);

@@ -12,6 +12,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/eventstore"
 )
 
 // contentType is written to the letter: clients compare it as a string.
@@ -115,6 +116,8 @@ func answerFor(err error) (status int, body any) {
 		return unmapped.Code, jaxError{Status: unmapped.Code, Message: "HTTP " + statusText(unmapped.Code)}
 	case errors.As(err, &notNow):
 		return http.StatusServiceUnavailable, envelope("", notNow.Message, exceptionServer)
+	case eventstore.Outage(err):
+		return http.StatusServiceUnavailable, envelope("", "The database does not answer at the moment. Try again in a few seconds.", exceptionServer)
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, envelope("", "The request took too long. Ask for less at once.", exceptionServer)
 	}
@@ -145,6 +148,9 @@ func (a *API) answerError(err error, c echo.Context) {
 	status, body := answerFor(err)
 	if status >= http.StatusInternalServerError && !errors.Is(err, errPanic) && !errors.Is(err, context.Canceled) {
 		a.Logger.ErrorContext(c.Request().Context(), "request failed", "request", c.Response().Header().Get(headerRequestID), "error", err)
+	}
+	if status == http.StatusServiceUnavailable {
+		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 	}
 	if status == http.StatusUnauthorized {
 		// Not Basic: browsers would put up a dialogue in the middle of a page.

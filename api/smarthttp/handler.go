@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -277,6 +278,10 @@ func (h *Handler) fail(c echo.Context, err error) error {
 		h.log(c, err)
 		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 		return h.refuse(c, http.StatusServiceUnavailable, "The repository cannot be read at the moment. Try again later.")
+	case eventstore.Outage(err):
+		h.log(c, err)
+		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
+		return h.refuse(c, http.StatusServiceUnavailable, "The database does not answer at the moment. Try again in a few seconds.")
 	}
 	h.log(c, err)
 	return h.refuse(c, http.StatusInternalServerError, "Internal server error.")

@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/annal-git/annal/gitfs/receivepack"
@@ -87,4 +89,46 @@ func TestKilledNodeFindsItsDatabase(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(home, "postgres", "data", "postmaster.pid")); err == nil {
 		t.Error("the node stopped and left its database running")
 	}
+}
+
+// A database that is killed is started again; until then pushes are told what is wrong,
+// and can be repeated.
+func TestKilledDatabaseComesBack(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	n := start(t, home)
+	n.repository("demo")
+	dir := work(t)
+	git(t, dir, "push", "-q", n.remote("demo"), "main")
+	text, err := os.ReadFile(filepath.Join(home, "postgres", "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := n.request("admin", password, "GET", "/rest/api/1.0/projects/PRJ", nil); status != 503 && status != 200 {
+		t.Errorf("without a database: %d %s", status, body)
+	}
+	id := commit(t, dir, "second")
+	eventually(t, func() bool {
+		out, err := gitTry(t, dir, "push", "-q", n.remote("demo"), "main")
+		if err != nil && !strings.Contains(out, "database") && !strings.Contains(out, "503") {
+			t.Errorf("a push without a database: %s", out)
+		}
+		return err == nil
+	})
+	if at := git(t, dir, "ls-remote", n.remote("demo"), "refs/heads/main"); !strings.HasPrefix(at, id) {
+		t.Errorf("main is at %s", at)
+	}
+	eventually(t, func() bool {
+		_, body := n.request("", "", "GET", "/status", nil)
+		return strings.Contains(body, "RUNNING")
+	})
+	n.annal("projections", "verify", "refs")
 }

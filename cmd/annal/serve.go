@@ -19,6 +19,7 @@ import (
 
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/eventstore/localpostgres"
 	"github.com/annal-git/annal/projections"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/workers"
@@ -80,6 +81,9 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	defer group.Stop()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if db.embedded != nil {
+		group.Start(ctx, embeddedDatabase{db.embedded})
+	}
 	if err := startWorkers(ctx, group, events, pool, state, metrics, log); err != nil {
 		return err
 	}
@@ -116,6 +120,16 @@ func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.
 	}
 	group.Start(ctx, projector)
 	group.Start(ctx, databaseWatch{state, pool})
+	return nil
+}
+
+// embeddedDatabase keeps the node's own database alive.
+type embeddedDatabase struct{ server *localpostgres.Server }
+
+func (embeddedDatabase) Name() string { return "embedded database" }
+
+func (d embeddedDatabase) Run(ctx context.Context) error {
+	d.server.KeepRunning(ctx)
 	return nil
 }
 

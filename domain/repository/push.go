@@ -18,6 +18,18 @@ type PushRefs struct {
 	Options []string
 }
 
+// Bytes is roughly the size of the event that the push may become.
+func (p PushRefs) Bytes() int {
+	size := 0
+	for _, u := range p.Updates {
+		size += len(u.Name) + 160 // three ids and the names of the fields
+	}
+	for _, option := range p.Options {
+		size += len(option)
+	}
+	return size
+}
+
 // Reasons for which a ref is not moved though nothing is wrong with it alone, as the
 // pusher is shown them.
 const (

@@ -27,6 +27,8 @@ const (
 	startTimeout = 60 * time.Second // includes recovery after a crash
 	stopTimeout  = 30 * time.Second
 	pollInterval = 20 * time.Millisecond
+
+	checkInterval = time.Second // between looks at whether the server lives
 )
 
 // Config says where a server lives and how careful it is.
@@ -130,6 +132,45 @@ func (s *Server) CreateDatabase(ctx context.Context, name, template string) erro
 	}
 	_, err = conn.Exec(ctx, `create database `+pgx.Identifier{name}.Sanitize()+` template `+pgx.Identifier{template}.Sanitize())
 	return err
+}
+
+// KeepRunning starts the server again whenever it has died, until ctx ends. It must have
+// returned before Stop is called.
+func (s *Server) KeepRunning(ctx context.Context) {
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if s.runningPID() != 0 {
+			continue
+		}
+		if err := s.revive(ctx); err != nil && ctx.Err() == nil {
+			s.config.Log.Error("the embedded database has died and cannot be started yet", "error", err)
+		}
+	}
+}
+
+// revive starts a dead server, unless another process has done so meanwhile.
+func (s *Server) revive(ctx context.Context) error {
+	starting, err := s.exclusive()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = starting.Close() }()
+	if s.runningPID() != 0 {
+		return nil
+	}
+	s.config.Log.Warn("the embedded database has died, starting it again")
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.awaitReady(ctx)
 }
 
 // Stop ends this process's use of the server. Whoever is the last to use it shuts it

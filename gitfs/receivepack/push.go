@@ -8,6 +8,7 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/faultpoint"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pktline"
@@ -256,6 +257,8 @@ func commitText(err error) string {
 		return conflict.Message
 	case errors.As(err, &invalid):
 		return invalid.Message
+	case eventstore.Outage(err):
+		return "the database does not answer at the moment, try again in a few seconds"
 	}
 	return "internal error"
 }
