@@ -31,6 +31,9 @@ type Repositories interface {
 
 // Access is what one caller may do with one repository.
 type Access struct {
+	// User and UserID name the caller in the answer's headers, as Bitbucket's answers
+	// do; "" for nobody.
+	User, UserID string
 	// Snapshot gives the repository as it is now, with the refs that the caller
 	// may see.
 	Snapshot func(ctx context.Context) (*gitfs.Snapshot, error)

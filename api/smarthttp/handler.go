@@ -166,6 +166,10 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 	if err != nil {
 		return h.fail(c, err)
 	}
+	if access.User != "" {
+		c.Response().Header().Set("X-AUSERNAME", access.User)
+		c.Response().Header().Set("X-AUSERID", access.UserID)
+	}
 	ctx := c.Request().Context()
 	snapshot, err := access.Snapshot(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/annal-git/annal/api/credentials"
@@ -61,6 +62,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 		RecentTips: func(ctx context.Context) ([]git.ObjectID, error) {
 			return r.snapshots.reader.RecentTips(ctx, found.ID, recently)
 		},
+	}
+	if !caller.Anonymous() {
+		opened.User, opened.UserID = caller.User.Name, strconv.FormatInt(int64(caller.User.ID), 10)
 	}
 	if write {
 		meta := metadata(request, caller)
