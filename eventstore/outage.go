@@ -24,7 +24,8 @@ func Outage(err error) bool {
 		return strings.HasPrefix(answer.Code, "08") || strings.HasPrefix(answer.Code, "57P") || answer.Code == "53300"
 	}
 	var connect *pgconn.ConnectError
-	var network net.Error
+	// Not net.Error: the errors of files have its methods, too.
+	var network *net.OpError
 	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 }

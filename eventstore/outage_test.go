@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,6 +23,7 @@ func TestOutage(t *testing.T) {
 		{nil, false},
 		{domain.Invalid("x", "wrong"), false},
 		{context.Canceled, false},
+		{fmt.Errorf("write: %w", &fs.PathError{Op: "write", Err: syscall.ENOSPC}), false},
 		{&pgconn.PgError{Code: "23505"}, false},
 		{fmt.Errorf("read: %w", &pgconn.PgError{Code: "57P01"}), true},
 		{&pgconn.PgError{Code: "08006"}, true},

@@ -17,6 +17,7 @@ import (
 const (
 	reasonHidden   = "deny updating a hidden ref"
 	reasonCurrent  = "deletion of the current branch prohibited"
+	reasonFull     = "the server has no room left, tell its operator"
 	reasonUnpacker = "unpacker error"
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/repository"
@@ -238,8 +239,16 @@ func unpackText(err error) string {
 		return "objects of the repository cannot be read at the moment, try again later"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the pack is cut off"
+	case fullDisk(err):
+		return reasonFull
 	}
 	return "internal error"
+}
+
+// fullDisk reports whether there is no room for a push, in the quarantine or on the
+// shared home.
+func fullDisk(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // commitText is what the user is told of a push that could not be committed.
@@ -248,6 +257,7 @@ func commitText(err error) string {
 	var conflict *domain.ConflictError
 	var invalid *domain.InvalidError
 	var unavailable *domain.UnavailableError
+	var unstored *store.PublishError
 	switch {
 	case errors.As(err, &unavailable):
 		return unavailable.Message
@@ -257,6 +267,10 @@ func commitText(err error) string {
 		return conflict.Message
 	case errors.As(err, &invalid):
 		return invalid.Message
+	case fullDisk(err):
+		return reasonFull
+	case errors.As(err, &unstored):
+		return unstored.Error()
 	case eventstore.Outage(err):
 		return "the database does not answer at the moment, try again in a few seconds"
 	}
