@@ -21,16 +21,16 @@ type settings struct {
 	SharedHome string `help:"Folder of the Git objects, the same for all nodes. Default: shared, in the home." placeholder:"DIR" env:"ANNAL_SHARED_HOME"`
 
 	DatabaseURL string `help:"PostgreSQL to use instead of the embedded one, as postgres://user:password@host/database." placeholder:"URL" env:"ANNAL_DATABASE_URL" secret:"url"`
-	SearchURL   string `help:"OpenSearch to use for code search; without it PostgreSQL searches." placeholder:"URL" env:"ANNAL_SEARCH_URL" secret:"url"`
+	SearchURL   string `help:"OpenSearch to use for code search. Without effect in this version." placeholder:"URL" env:"ANNAL_SEARCH_URL" secret:"url"`
 
 	HTTPAddr   string `help:"Address for Git over HTTP, REST and the browser." default:":7990" placeholder:"HOST:PORT" env:"ANNAL_HTTP_ADDR"`
-	SSHAddr    string `help:"Address for Git over SSH." default:":7999" placeholder:"HOST:PORT" env:"ANNAL_SSH_ADDR"`
-	GossipAddr string `help:"Address for messages between nodes." default:":5701" placeholder:"HOST:PORT" env:"ANNAL_GOSSIP_ADDR"`
+	SSHAddr    string `help:"Address for Git over SSH. Without effect in this version." default:":7999" placeholder:"HOST:PORT" env:"ANNAL_SSH_ADDR"`
+	GossipAddr string `help:"Address for messages between nodes. Without effect in this version." default:":5701" placeholder:"HOST:PORT" env:"ANNAL_GOSSIP_ADDR"`
 	BaseURL    string `help:"URL that users reach Annal by, used in links and clone URLs. Default: http://localhost and the HTTP port." placeholder:"URL" env:"ANNAL_BASE_URL"`
 
 	ClusterName     string   `help:"Name that nodes of one cluster share." default:"annal" placeholder:"NAME" env:"ANNAL_CLUSTER_NAME"`
-	ClusterPassword string   `help:"Password that messages between nodes are encrypted with." placeholder:"PASSWORD" env:"ANNAL_CLUSTER_PASSWORD" secret:"all"`
-	ClusterPeers    []string `help:"Gossip addresses of other nodes." placeholder:"HOST:PORT,..." env:"ANNAL_CLUSTER_PEERS"`
+	ClusterPassword string   `help:"Password that messages between nodes are encrypted with. Without effect in this version." placeholder:"PASSWORD" env:"ANNAL_CLUSTER_PASSWORD" secret:"all"`
+	ClusterPeers    []string `help:"Gossip addresses of other nodes. Without effect in this version." placeholder:"HOST:PORT,..." env:"ANNAL_CLUSTER_PEERS"`
 
 	AdminPasswordFile string        `help:"File with the password of the administrator 'admin', who is created at the first start. Or give it as $ANNAL_ADMIN_PASSWORD." placeholder:"FILE" env:"ANNAL_ADMIN_PASSWORD_FILE"`
 	DrainGrace        time.Duration `help:"How long a node that was told to stop (SIGTERM) goes on serving, so that balancers notice first." default:"30s" placeholder:"DURATION" env:"ANNAL_DRAIN_GRACE"`
