@@ -11,6 +11,16 @@ type Event interface {
 	EventType() string
 }
 
+// Unknown stands for an event whose type this version does not know: it was written by
+// a newer one. Whoever needs the type must stop at it, and everybody else passes over it.
+type Unknown struct {
+	Type string
+	Body []byte // canonical JSON, as stored
+}
+
+// EventType implements Event.
+func (u Unknown) EventType() string { return u.Type }
+
 // Personal is implemented by events that carry personal data. Log bodies are
 // kept for ever, so these fields are stored beside the log, where they can be
 // erased, and the log keeps only a salted commitment to them.
