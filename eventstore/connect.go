@@ -38,6 +38,10 @@ func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// Dial opens a connection beside the pool, for work that must not wait for a free one.
+// It works with the same rights as those of the pool. Whoever opens it closes it.
+func Dial(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) { return dial(ctx, pool) }
+
 // dial opens a connection beside the pool that is like those of the pool: none works
 // with the rights of the role that logged in.
 func dial(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
