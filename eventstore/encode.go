@@ -1,6 +1,8 @@
 package eventstore
 
 import (
+	"fmt"
+
 	"github.com/annal-git/annal/domain"
 )
 
@@ -12,51 +14,65 @@ type entry struct {
 	personal []personalRow
 }
 
+// prepared is what the events of one proposal have in common, encoded before it is
+// known which events they will be.
+type prepared struct {
+	stored storedMeta
+	meta   []byte        // stored, encoded
+	origin []personalRow // one, or none
+}
+
+// prepare encodes the metadata of a proposal. All its events share one salt: that they
+// have one cause is in the log anyway.
+func prepare(meta domain.Metadata) prepared {
+	p := prepared{stored: storable(meta)}
+	if meta.Address != "" {
+		row, commitment := commit(partOrigin, meta.Actor, origin{Address: meta.Address}.AppendJSON(nil))
+		p.origin, p.stored.Commitments.Origin = []personalRow{row}, commitment
+	}
+	p.meta = p.stored.AppendJSON(make([]byte, 0, 256))
+	return p
+}
+
 // encode prepares events for the log: the body without personal data, and the
-// personal data beside it.
-func encode(types *Registry, events []domain.Event, meta domain.Metadata) ([]entry, error) {
-	entries := make([]entry, 0, len(events))
-	for _, event := range events {
+// personal data beside it. An unregistered type is an *UnknownTypeError.
+func (p prepared) encode(types *Registry, events []domain.Event) ([]entry, error) {
+	entries := make([]entry, len(events))
+	for i, event := range events {
 		known, ok := types.types[event.EventType()]
 		if !ok {
 			return nil, &UnknownTypeError{Type: event.EventType()}
 		}
-		e := entry{event: event}
-		var err error
-		if e.body, err = canonicalJSON(event); err != nil {
-			return nil, err
+		body, err := canonicalJSON(event)
+		if err != nil {
+			return nil, fmt.Errorf("encode event of type %s: %w", event.EventType(), err)
 		}
-		stored := storedMeta{
-			Actor: meta.Actor, Auth: meta.Auth, RequestID: meta.RequestID,
-			Correlation: meta.Correlation, Causation: meta.Causation, Node: meta.Node,
-		}
-		keep := func(part string, subject domain.UserID, v any) error {
-			data, err := canonicalJSON(v)
-			if err != nil {
-				return err
-			}
-			row, commitment := commit(part, subject, data)
-			e.personal = append(e.personal, row)
-			if stored.Commitments == nil {
-				stored.Commitments = map[string]string{}
-			}
-			stored.Commitments[part] = commitment
-			return nil
-		}
-		if meta.Address != "" {
-			if err := keep(partOrigin, meta.Actor, origin{Address: meta.Address}); err != nil {
-				return nil, err
+		entries[i] = entry{event: event, body: body, meta: p.meta, personal: p.origin}
+		if known.personal != nil {
+			part, subject := known.personal(event)
+			if err := entries[i].keep(p, part, subject); err != nil {
+				return nil, fmt.Errorf("encode the personal part of type %s: %w", event.EventType(), err)
 			}
 		}
-		if data, subject := known.personal(event); data != nil {
-			if err := keep(partEvent, subject, data); err != nil {
-				return nil, err
-			}
-		}
-		if e.meta, err = canonicalJSON(stored); err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// keep puts the personal part of the event beside it, and a commitment to it into its
+// metadata.
+func (e *entry) keep(p prepared, part any, subject domain.UserID) error {
+	data, err := canonicalJSON(part)
+	if err != nil {
+		return err
+	}
+	row, commitment := commit(partEvent, subject, data)
+	p.stored.Commitments.Event = commitment
+	e.meta = p.stored.AppendJSON(nil)
+	e.personal = append([]personalRow{row}, p.origin...)
+	return nil
+}
+
+// encode is prepare and encode at once.
+func encode(types *Registry, events []domain.Event, meta domain.Metadata) ([]entry, error) {
+	return prepare(meta).encode(types, events)
 }

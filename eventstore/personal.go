@@ -3,9 +3,11 @@ package eventstore
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base64"
+	"encoding/json"
 
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/canonical"
 )
 
 // Parts of an event's personal data: where its cause came from, and what the
@@ -15,23 +17,6 @@ const (
 	partEvent  = "event"
 )
 
-// origin is the personal part of metadata.
-type origin struct {
-	Address string `json:"address,omitempty"`
-}
-
-// storedMeta is domain.Metadata as the log keeps it: without personal data, with
-// the commitments to it.
-type storedMeta struct {
-	Actor       domain.UserID     `json:"actor,omitempty"`
-	Auth        string            `json:"auth,omitempty"`
-	RequestID   string            `json:"request,omitempty"`
-	Correlation string            `json:"correlation,omitempty"`
-	Causation   string            `json:"causation,omitempty"`
-	Node        string            `json:"node,omitempty"`
-	Commitments map[string]string `json:"commitments,omitempty"`
-}
-
 // personalRow is one row of log.personal.
 type personalRow struct {
 	part    string
@@ -40,11 +25,51 @@ type personalRow struct {
 	data    []byte
 }
 
+// saltSize is in bytes. Nobody can try 2^128 salts to find out what a commitment hides.
+const saltSize = 16
+
 // commit salts data and returns the row that keeps it and the commitment that the
-// log keeps: SHA-256(salt || data) in hexadecimal.
+// log keeps.
 func commit(part string, subject domain.UserID, data []byte) (personalRow, string) {
-	salt := make([]byte, 32)
-	_, _ = rand.Read(salt) // never fails: it ends the program instead
-	sum := sha256.Sum256(append(append([]byte(nil), salt...), data...))
-	return personalRow{part: part, subject: subject, salt: salt, data: data}, hex.EncodeToString(sum[:])
+	salted := make([]byte, saltSize+len(data))
+	_, _ = rand.Read(salted[:saltSize]) // never fails: it ends the program instead
+	copy(salted[saltSize:], data)
+	sum := sha256.Sum256(salted)
+	row := personalRow{part: part, subject: subject, salt: salted[:saltSize:saltSize], data: salted[saltSize:]}
+	return row, base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Commitment is what the metadata of an event holds of personal data: SHA-256(salt ||
+// data) in the URL alphabet of base64 (RFC 4648), unpadded.
+func Commitment(salt, data []byte) string {
+	h := sha256.New()
+	h.Write(salt)
+	h.Write(data)
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// origin is the personal part of metadata.
+type origin struct {
+	Address string `json:"address,omitempty"`
+}
+
+// AppendJSON implements appender.
+func (o origin) AppendJSON(b []byte) []byte {
+	if o.Address == "" {
+		return append(b, `{}`...)
+	}
+	return append(canonical.AppendString(append(b, `{"address":`...), o.Address), '}')
+}
+
+// DecodeJSON implements decoder.
+func (o *origin) DecodeJSON(data []byte) error {
+	r := canonical.NewReader(data)
+	r.Expect(`{"address":`)
+	o.Address = r.String()
+	r.Expect(`}`)
+	if r.Done() {
+		return nil
+	}
+	*o = origin{}
+	return json.Unmarshal(data, o)
 }

@@ -16,7 +16,7 @@ type Registry struct {
 
 type eventType struct {
 	decode func(body, personal []byte) (domain.Event, error)
-	// personal returns the personal part of an event, nil if it has none.
+	// personal returns the personal part of an event; nil for types that have none.
 	personal func(domain.Event) (data any, subject domain.UserID)
 }
 
@@ -31,30 +31,26 @@ func Register[T domain.Event](r *Registry) {
 	if _, taken := r.types[name]; taken {
 		panic(fmt.Sprintf("event type %q is registered twice", name))
 	}
-	r.types[name] = eventType{
-		decode: func(body, personal []byte) (domain.Event, error) {
-			var event T
-			if err := json.Unmarshal(body, &event); err != nil {
-				return nil, err
+	known := eventType{decode: func(body, personal []byte) (domain.Event, error) {
+		var event T
+		if err := decodeJSON(body, &event); err != nil {
+			return nil, err
+		}
+		if p, ok := any(&event).(domain.Personal); ok && personal != nil {
+			if err := json.Unmarshal(personal, p.PersonalData()); err != nil {
+				return nil, fmt.Errorf("personal part: %w", err)
 			}
-			if p, ok := any(&event).(domain.Personal); ok && personal != nil {
-				if err := json.Unmarshal(personal, p.PersonalData()); err != nil {
-					return nil, fmt.Errorf("personal part: %w", err)
-				}
-			}
-			return event, nil
-		},
-		personal: func(e domain.Event) (any, domain.UserID) {
-			event, ok := e.(T)
-			if !ok {
-				return nil, 0
-			}
-			if p, ok := any(&event).(domain.Personal); ok {
-				return p.PersonalData(), p.Subject()
-			}
-			return nil, 0
-		},
+		}
+		return event, nil
+	}}
+	if _, ok := any(&zero).(domain.Personal); ok {
+		known.personal = func(event domain.Event) (any, domain.UserID) {
+			e, _ := event.(T)
+			p, _ := any(&e).(domain.Personal)
+			return p.PersonalData(), p.Subject()
+		}
 	}
+	r.types[name] = known
 }
 
 // Names lists the registered type names.
@@ -81,12 +77,36 @@ func (r *Registry) Decode(name string, body, personal []byte) (domain.Event, err
 	return event, nil
 }
 
+// appender is a value with an encoder of its own.
+type appender interface {
+	// AppendJSON appends the value's canonical JSON: the bytes that canonicalJSON
+	// would make of it without this method.
+	AppendJSON(b []byte) []byte
+}
+
+// decoder is a pointer to a value with a decoder of its own.
+type decoder interface {
+	// DecodeJSON does what encoding/json would without this method.
+	DecodeJSON(body []byte) error
+}
+
 // canonicalJSON is the RFC 8785 form of v: one spelling for one value, so that
 // hashes over it can be computed again.
 func canonicalJSON(v any) ([]byte, error) {
+	if fast, ok := v.(appender); ok {
+		return fast.AppendJSON(nil), nil
+	}
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
 	return jcs.Transform(plain)
+}
+
+// decodeJSON reads what canonicalJSON wrote into v, a pointer to a zero value.
+func decodeJSON(body []byte, v any) error {
+	if fast, ok := v.(decoder); ok {
+		return fast.DecodeJSON(body)
+	}
+	return json.Unmarshal(body, v)
 }
