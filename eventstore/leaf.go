@@ -1,0 +1,80 @@
+package eventstore
+
+import (
+	"crypto/sha256"
+	"strconv"
+)
+
+// LeafTime is how a leaf writes the time of its event: RFC 3339 in UTC, to the
+// microsecond that Postgres keeps.
+const LeafTime = "2006-01-02T15:04:05.000000Z"
+
+// AppendLeaf appends what the Merkle tree holds of an event: the canonical JSON (RFC 8785)
+// of {"at","body","id","meta","stream","type","version"}, body and meta as they are
+// stored. The position is not in it: it is the leaf's index plus one. Personal data is
+// not in it either, only the commitments to it in meta.
+func (s Stored) AppendLeaf(b []byte) []byte {
+	b = append(b, `{"at":"`...)
+	b = s.At.UTC().AppendFormat(b, LeafTime)
+	b = append(b, `","body":`...)
+	b = append(b, s.Body...)
+	b = append(b, `,"id":`...)
+	b = appendString(b, s.ID)
+	b = append(b, `,"meta":`...)
+	b = append(b, s.Meta...)
+	b = append(b, `,"stream":`...)
+	b = appendString(b, string(s.Stream))
+	b = append(b, `,"type":`...)
+	b = appendString(b, s.Type)
+	b = append(b, `,"version":`...)
+	b = strconv.AppendInt(b, s.Version, 10)
+	return append(b, '}')
+}
+
+// LeafHash is the leaf hash of RFC 6962, section 2.1: SHA-256 of a zero byte and the leaf.
+func LeafHash(leaf []byte) [sha256.Size]byte {
+	const small = 4096
+	var buffer [1 + small]byte
+	if len(leaf) <= small {
+		return sha256.Sum256(append(buffer[:1], leaf...))
+	}
+	h := sha256.New()
+	h.Write(buffer[:1])
+	h.Write(leaf)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString writes s as RFC 8785, section 3.2.2.2, has it: only what must be escaped is.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\b':
+			b = append(b, `\b`...)
+		case '\t':
+			b = append(b, `\t`...)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\f':
+			b = append(b, `\f`...)
+		case '\r':
+			b = append(b, `\r`...)
+		default:
+			b = append(b, `\u00`...)
+			b = append(b, hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	b = append(b, s[from:]...)
+	return append(b, '"')
+}
