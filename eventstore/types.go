@@ -15,6 +15,8 @@ func Types() *Registry {
 	r := NewRegistry()
 
 	Register[cluster.Created](r)
+	Register[cluster.SigningKeyChanged](r)
+	Register[cluster.EpochStarted](r)
 
 	Register[project.Created](r)
 	Register[project.Updated](r)

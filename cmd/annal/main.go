@@ -42,6 +42,7 @@ type commandLine struct {
 	Serve       serveCommand       `cmd:"" help:"Run a node. Without any configuration it keeps everything, its database included, in one folder."`
 	Config      configCommand      `cmd:"" help:"Print the settings in effect, secrets hidden."`
 	Events      eventsCommand      `cmd:"" help:"Read the log of events."`
+	Audit       auditCommand       `cmd:"" help:"Prove that the log is what it was, and keep the means to."`
 	Projections projectionsCommand `cmd:"" help:"List, rebuild and verify what is derived from the log."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

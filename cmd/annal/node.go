@@ -76,8 +76,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes)}
-	n.events.Arbitrate(refs.NewArbiter(current.reader))
+	current := snapshots{refs.NewReader(n.pool, refsCacheBytes)}
 	baseURL, err := url.Parse(n.settings.BaseURL)
 	if err != nil {
 		return err

@@ -21,7 +21,9 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/localpostgres"
 	"github.com/annal-git/annal/projections"
+	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/workers"
+	"github.com/annal-git/annal/workers/lease"
 	"github.com/annal-git/annal/workers/projector"
 )
 
@@ -66,7 +68,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	}
 	defer pool.Close()
 	events, err := eventstore.Open(ctx, pool, eventstore.Options{
-		Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: log,
+		Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Arbiter: refs.Arbiter{}, Log: log,
 	})
 	if err != nil {
 		return err
@@ -84,6 +86,9 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		group.Start(ctx, embeddedDatabase{db.embedded})
 	}
 	if err := startWorkers(ctx, group, events, pool, state, metrics, log); err != nil {
+		return err
+	}
+	if err := startEvidence(ctx, group, s, events, pool, lease.New(pool, nodeName()), metrics, log); err != nil {
 		return err
 	}
 

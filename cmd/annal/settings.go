@@ -23,6 +23,8 @@ type settings struct {
 	DatabaseURL string `help:"PostgreSQL to use instead of the embedded one, as postgres://user:password@host/database." placeholder:"URL" env:"ANNAL_DATABASE_URL" secret:"url"`
 	SearchURL   string `help:"OpenSearch to use for code search. Without effect in this version." placeholder:"URL" env:"ANNAL_SEARCH_URL" secret:"url"`
 
+	LogSigningKey string `help:"File of the Ed25519 key that signs the log's checkpoints, PEM; made at the first start. Default: keys/log-signing.pem, in the shared home." placeholder:"FILE" env:"ANNAL_LOG_SIGNING_KEY"`
+
 	HTTPAddr   string `help:"Address for Git over HTTP, REST and the browser." default:":7990" placeholder:"HOST:PORT" env:"ANNAL_HTTP_ADDR"`
 	SSHAddr    string `help:"Address for Git over SSH. Without effect in this version." default:":7999" placeholder:"HOST:PORT" env:"ANNAL_SSH_ADDR"`
 	GossipAddr string `help:"Address for messages between nodes. Without effect in this version." default:":5701" placeholder:"HOST:PORT" env:"ANNAL_GOSSIP_ADDR"`
@@ -60,6 +62,12 @@ func (s *settings) complete() error {
 		s.SharedHome = filepath.Join(s.Home, "shared")
 	}
 	if s.SharedHome, err = filepath.Abs(s.SharedHome); err != nil {
+		return err
+	}
+	if s.LogSigningKey == "" {
+		s.LogSigningKey = filepath.Join(s.SharedHome, "keys", "log-signing.pem")
+	}
+	if s.LogSigningKey, err = filepath.Abs(s.LogSigningKey); err != nil {
 		return err
 	}
 	if err := s.check(); err != nil {
