@@ -19,11 +19,10 @@ type Expect int64
 const Any Expect = -1
 
 // Proposal is what a caller wants appended, all of it or nothing: events that are
-// decided already, or a Claim that the Arbiter decides under the lock.
+// decided already, or a command that the Arbiter decides when its turn has come.
 type Proposal struct {
-	ID     string // UUID; repeating a proposal under the same id appends nothing. Made when empty.
 	Stream domain.Stream
-	Expect Expect
+	Expect Expect // of Events; a Claim looks at the stream itself
 	Events []domain.Event
 	Claim  any // command for the Arbiter; Events must be empty
 	Meta   domain.Metadata
@@ -31,12 +30,15 @@ type Proposal struct {
 
 // Appended says where a proposal's events stand in the log. They are durable.
 type Appended struct {
-	Position int64 // of the last event; 0 if a claim came to nothing
-	Version  int64 // of the stream after it
+	ID       string // UUID shared by the events
+	Position int64  // of the last event; 0 if a claim came to nothing
+	Version  int64  // of the stream after it
 	At       time.Time
 	Events   []domain.Recorded
-	Outcome  any  // of a claim; nil if Repeated
-	Repeated bool // the id was in the log already: Events are those of the first time
+	Outcome  any // of a claim; nil if Found
+	// Found means that the commit's acknowledgement was lost with the database and the
+	// events were found in the log afterwards.
+	Found bool
 }
 
 // Append proposes and waits for the answer. When it returns without an error, the
@@ -44,29 +46,34 @@ type Appended struct {
 // readers on every node can see them.
 //
 // Errors: *VersionConflictError; errors of an Inline or the Arbiter as they are;
-// *UnknownOutcomeError when the database was lost for so long that nobody can say
-// (repeat with the same ID); ErrClosed; ErrMaintenance; what Refuse was given; ctx.Err() if ctx ended before the
-// proposal's turn came, in which case nothing happened.
+// *UnknownOutcomeError when the database was lost for so long that nobody can say;
+// ErrClosed; ErrMaintenance; ErrWentBack; what Refuse was given; ctx.Err() if ctx ended before
+// the proposal's turn came, in which case nothing happened.
 func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
-	if p.ID == "" {
-		p.ID = uuid.Must(uuid.NewV7()).String()
-	}
-	id, err := uuid.Parse(p.ID)
-	if err != nil {
-		return Appended{}, domain.Invalid("", "%q is not a UUID, which the id of a push or command must be.", p.ID)
-	}
 	if len(p.Events) == 0 && p.Claim == nil {
 		return Appended{}, nil
 	}
 	if l.maintenance.Load() {
 		return Appended{}, ErrMaintenance
 	}
+	if l.wentBack.Load() {
+		return Appended{}, ErrWentBack
+	}
 	if refusal := l.refusal.Load(); refusal != nil {
 		return Appended{}, refusal
 	}
-	r := &request{proposal: p, id: id, answer: make(chan answer, 1)}
+	r := &request{proposal: p, id: uuid.Must(uuid.NewV7()), answer: make(chan answer, 1)}
 	r.proposal.Meta.Node = l.options.Node
-	if r.entries, err = encode(l.options.Types, p.Events, r.proposal.Meta); err != nil {
+	// Everything that can be done before the turn comes is done here, on the caller's time.
+	var err error
+	if p.Claim != nil {
+		r.claim = &Claim{Stream: p.Stream, Command: p.Claim}
+		r.prepared = prepare(r.proposal.Meta)
+		err = l.arbiter.Warm(ctx, r.claim)
+	} else {
+		r.entries, err = encode(l.options.Types, p.Events, r.proposal.Meta)
+	}
+	if err != nil {
 		return Appended{}, err
 	}
 	select {
@@ -103,8 +110,9 @@ func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 type request struct {
 	proposal Proposal
 	id       uuid.UUID
-	entries  []entry
-	claim    *Claim      // in the batch under way
+	prepared prepared    // of a claim
+	entries  []entry     // of a claim once it is decided
+	claim    *Claim      // nil if the events were decided by the proposer
 	taken    atomic.Bool // by the committer, or given up by its caller
 	answer   chan answer // room for one
 }
@@ -117,18 +125,19 @@ type answer struct {
 // size is what the request brings into a batch, in bytes, roughly.
 func (r *request) size() int {
 	size := 256
-	for _, e := range r.entries {
-		size += len(e.body) + len(e.meta)
-	}
-	if claim, ok := r.proposal.Claim.(Sized); ok {
-		size += claim.Bytes()
+	if r.claim == nil {
+		for _, e := range r.entries {
+			size += len(e.body) + len(e.meta)
+		}
+	} else if sized, ok := r.claim.Command.(Sized); ok {
+		size += sized.Bytes()
 	}
 	return size
 }
 
-// Sized is implemented by claims that may be large, so that a batch stays bounded.
+// Sized is implemented by commands that may be large, so that a batch stays bounded.
 type Sized interface {
-	// Bytes is roughly the size of the events that the claim may become.
+	// Bytes is roughly the size of the events that the command may become.
 	Bytes() int
 }
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
@@ -80,26 +80,6 @@ func TestAppendExpectedVersion(t *testing.T) {
 	}
 }
 
-func TestAppendRepeatedID(t *testing.T) {
-	t.Parallel()
-	log, _ := eventstoretest.Log(t, eventstore.Options{Types: types()})
-	p := eventstore.Proposal{ID: uuid.NewString(), Stream: "s", Expect: 0, Events: []domain.Event{counted{1}, counted{2}}}
-	first, err := log.Append(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := log.Append(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !again.Repeated || again.Position != first.Position || again.Version != first.Version || len(again.Events) != 2 {
-		t.Errorf("repeated append: %+v, want the first answer %+v", again, first)
-	}
-	if head, _ := log.Head(t.Context()); head != 2 {
-		t.Errorf("head %d after a repeat, want 2", head)
-	}
-}
-
 func TestPersonalDataStaysBesideTheLog(t *testing.T) {
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{Types: types()})
@@ -153,13 +133,32 @@ func TestLogIsAppendOnly(t *testing.T) {
 }
 
 // tally is an inline projection and an arbiter: a claim is a number that must
-// rise on each stream.
-type tally struct{ refuse error }
+// rise on each stream. It forgets where the streams are when told to.
+type tally struct {
+	refuse error
+	log    *eventstore.Log
+	pool   *pgxpool.Pool
+
+	mu      sync.Mutex
+	streams map[domain.Stream]*height
+}
+
+type height struct {
+	tail    eventstore.Tail
+	highest int
+}
+
+func (h *height) climb(events []domain.Recorded) {
+	for _, e := range events {
+		h.tail.Version, h.tail.Known, h.highest = e.Version, e.Position, e.Event.(counted).N
+	}
+}
 
 type rise struct{ to int }
 
-func (*tally) Name() string     { return "tally" }
-func (*tally) Tables() []string { return nil }
+func (*tally) Name() string      { return "tally" }
+func (*tally) Tables() []string  { return nil }
+func (*tally) Needs(string) bool { return true }
 
 func (a *tally) Apply(_ context.Context, _ pgx.Tx, events []domain.Recorded) error {
 	for _, e := range events {
@@ -170,26 +169,65 @@ func (a *tally) Apply(_ context.Context, _ pgx.Tx, events []domain.Recorded) err
 	return nil
 }
 
-func (a *tally) Arbitrate(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) error {
-	highest := map[domain.Stream]int{}
+func (a *tally) height(stream domain.Stream) *height {
+	if a.streams == nil {
+		a.streams = map[domain.Stream]*height{}
+	}
+	if a.streams[stream] == nil {
+		a.streams[stream] = &height{tail: eventstore.Tail{Stream: stream}}
+	}
+	return a.streams[stream]
+}
+
+func (a *tally) Warm(context.Context, *eventstore.Claim) error { return nil }
+
+func (a *tally) Refresh(ctx context.Context, tx pgx.Tx, claims []*eventstore.Claim) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	head, err := a.log.HeadIn(ctx, tx)
+	if err != nil {
+		return err
+	}
 	for _, claim := range claims {
-		if _, known := highest[claim.Stream]; !known {
-			var n int
-			err := tx.QueryRow(ctx, `select coalesce(max((body->>'n')::int), 0) from events where stream = $1`, string(claim.Stream)).Scan(&n)
-			if err != nil {
-				return err
-			}
-			highest[claim.Stream] = n
+		h := a.height(claim.Stream)
+		if err := a.log.ReadTails(ctx, tx, &h.tail); err != nil {
+			return err
 		}
+		h.climb(h.tail.Events)
+		h.tail.Known = head
+	}
+	return nil
+}
+
+func (a *tally) Decide(claims []*eventstore.Claim) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ahead := map[domain.Stream]*height{}
+	for _, claim := range claims {
+		if ahead[claim.Stream] == nil {
+			h := *a.height(claim.Stream)
+			ahead[claim.Stream] = &h
+		}
+		h := ahead[claim.Stream]
 		to := claim.Command.(rise).to
-		if to <= highest[claim.Stream] {
-			claim.Err = domain.Conflict("", "%d is not above %d", to, highest[claim.Stream])
+		claim.Version, claim.Known = h.tail.Version, h.tail.Known
+		if to <= h.highest {
+			claim.Err = domain.Conflict("", "%d is not above %d", to, h.highest)
 			continue
 		}
-		highest[claim.Stream] = to
+		h.highest = to
+		h.tail.Version++
 		claim.Events, claim.Outcome = []domain.Event{counted{to}}, to
 	}
 	return nil
+}
+
+func (a *tally) Committed(claims []*eventstore.Claim) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, claim := range claims {
+		a.height(claim.Stream).climb(claim.Recorded)
+	}
 }
 
 func TestInlineErrorRefusesOnlyItsOwnProposal(t *testing.T) {
@@ -222,15 +260,25 @@ func TestInlineErrorRefusesOnlyItsOwnProposal(t *testing.T) {
 	}
 }
 
+// Two nodes, each with a memory of its own that the other makes stale.
 func TestClaimsOfManyWritersFormAChain(t *testing.T) {
 	t.Parallel()
-	a := &tally{}
-	log, _ := eventstoretest.Log(t, eventstore.Options{Types: types(), Arbiter: a})
+	pool := eventstoretest.Database(t)
+	var nodes [2]*eventstore.Log
+	for i := range nodes {
+		log, err := eventstore.Open(t.Context(), pool, eventstore.Options{Types: types()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		log.Arbitrate(&tally{log: log, pool: pool})
+		nodes[i] = log
+	}
 	var wg sync.WaitGroup
 	for writer := range 16 {
 		wg.Go(func() {
 			for n := 1; n <= 30; n++ {
-				_, err := log.Append(t.Context(), eventstore.Proposal{Stream: "s", Expect: eventstore.Any, Claim: rise{n*16 + writer}})
+				_, err := nodes[writer%2].Append(t.Context(), eventstore.Proposal{Stream: domain.Stream(fmt.Sprint(writer % 3)), Claim: rise{n*16 + writer}})
 				var conflict *domain.ConflictError
 				if err != nil && !errors.As(err, &conflict) {
 					t.Error(err)
@@ -239,17 +287,23 @@ func TestClaimsOfManyWritersFormAChain(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	events, err := log.ReadStream(t.Context(), "s", 0, 1000)
-	if err != nil || len(events) == 0 {
-		t.Fatal(len(events), err)
-	}
-	last := 0
-	for i, e := range events {
-		if n := e.Event.(counted).N; n <= last || e.Version != int64(i+1) {
-			t.Fatalf("event %d: %+v after %d", i, e, last)
-		} else {
-			last = n
+	for stream := range 3 {
+		events, err := nodes[0].ReadStream(t.Context(), domain.Stream(fmt.Sprint(stream)), 0, 1000)
+		if err != nil || len(events) == 0 {
+			t.Fatal(len(events), err)
 		}
+		last := 0
+		for i, e := range events {
+			if n := e.Event.(counted).N; n <= last || e.Version != int64(i+1) {
+				t.Fatalf("event %d: %+v after %d", i, e, last)
+			} else {
+				last = n
+			}
+		}
+	}
+	all, err := nodes[1].ReadAll(t.Context(), 0, 10000)
+	if err != nil || len(all) == 0 {
+		t.Error(len(all), err) // a gap would be one
 	}
 }
 

@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,152 +17,221 @@ type batch struct {
 	requests []*request
 	answers  []answer // one a request, once decided
 
-	head     int64 // position of the last event
+	versions map[domain.Stream]int64 // read under the lock; of the streams of events that are decided already
+	found    map[uuid.UUID]Appended  // read under the lock: in the log already
+
+	entries  []entry // in the order of their positions
 	recorded []domain.Recorded
-	entries  []entry // beside recorded
-	heads    map[domain.Stream]int64
-	moved    map[domain.Stream]bool
+	owners   []int // the request that each entry is of
+	known    int64 // up to where the decisions have seen their streams
+
+	base   int64 // position before the first entry
+	moment time.Time
 }
 
-// decide reads what the requests depend on and gives every event its place. It
-// runs under the append lock.
-func (b *batch) decide(ctx context.Context, tx pgx.Tx, options Options) error {
-	at, repeats, err := b.read(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if err := b.arbitrate(ctx, tx, options, repeats); err != nil {
-		return err
-	}
-	b.answers = make([]answer, len(b.requests))
-	for i, r := range b.requests {
-		if repeats[r.id] > 0 {
-			if b.answers[i].appended, err = repeated(ctx, tx, options.Types, r.id); err != nil {
-				return err
-			}
-			continue
+// hasFixed reports whether a request brings events that were decided by their proposer:
+// the version of their stream is read under the lock.
+func (b *batch) hasFixed() bool {
+	for _, r := range b.requests {
+		if r.claim == nil {
+			return true
 		}
-		if r.claim != nil && r.claim.Err != nil {
-			b.answers[i].err = r.claim.Err
-			continue
-		}
-		stream, expect := r.proposal.Stream, r.proposal.Expect
-		if actual := b.heads[stream]; expect != Any && actual != int64(expect) {
-			b.answers[i].err = &VersionConflictError{Stream: stream, Expected: int64(expect), Actual: actual}
-			continue
-		}
-		b.place(i, r, at)
 	}
-	return nil
+	return false
 }
 
-// read asks in one flight for the head of the log, the versions of the streams
-// and which ids are in the log already (and how often).
-func (b *batch) read(ctx context.Context, tx pgx.Tx) (at time.Time, repeats map[uuid.UUID]int, err error) {
-	streams := make([]string, len(b.requests))
-	ids := make([]uuid.UUID, len(b.requests))
-	for i, r := range b.requests {
-		streams[i], ids[i] = string(r.proposal.Stream), r.id
+// read asks, under the append lock, for the versions of the streams of decided events,
+// which ids are in the log behind position since (if it is not negative), and has the
+// arbiter read what it has not seen of the streams of the claims.
+func (b *batch) read(ctx context.Context, tx pgx.Tx, l *Log, since int64) error {
+	b.versions, b.found = map[domain.Stream]int64{}, map[uuid.UUID]Appended{}
+	if since >= 0 {
+		if err := b.readFound(ctx, tx, l.options.Types, since); err != nil {
+			return err
+		}
 	}
-	b.heads, b.moved, repeats = map[domain.Stream]int64{}, map[domain.Stream]bool{}, map[uuid.UUID]int{}
-	flight := &pgx.Batch{}
-	// The highest position is read from the index: a counter row would slow down
-	// under every old snapshot. Time never goes back along the log.
-	flight.Queue(`
-		select coalesce(max(last.position), 0), greatest(max(last.at), clock_timestamp())
-		from (select position, at from log.events order by position desc limit 1) last`,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(&b.head, &at) })
-	flight.Queue(`select stream, version from log.heads where stream = any($1)`, streams).Query(func(rows pgx.Rows) error {
-		var stream string
-		var version int64
-		_, err := pgx.ForEachRow(rows, []any{&stream, &version}, func() error {
-			b.heads[domain.Stream(stream)] = version
-			return nil
-		})
-		return err
-	})
-	flight.Queue(`select id, count(*) from log.events where id = any($1) group by id`, ids).Query(func(rows pgx.Rows) error {
-		var id uuid.UUID
-		var count int
-		_, err := pgx.ForEachRow(rows, []any{&id, &count}, func() error {
-			repeats[id] = count
-			return nil
-		})
-		return err
-	})
-	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
-		return at, nil, fmt.Errorf("read the head of the log: %w", err)
-	}
-	return at, repeats, nil
-}
-
-// arbitrate has the claims decided, all at once.
-func (b *batch) arbitrate(ctx context.Context, tx pgx.Tx, options Options, repeats map[uuid.UUID]int) error {
+	var streams []string
 	var claims []*Claim
 	for _, r := range b.requests {
-		if r.proposal.Claim == nil || repeats[r.id] > 0 {
+		if _, found := b.found[r.id]; found {
 			continue
 		}
-		r.claim = &Claim{Stream: r.proposal.Stream, Command: r.proposal.Claim}
-		claims = append(claims, r.claim)
-	}
-	if len(claims) == 0 {
-		return nil
-	}
-	if err := options.Arbiter.Arbitrate(ctx, tx, claims); err != nil {
-		return err
-	}
-	for _, r := range b.requests {
-		if r.claim == nil || r.claim.Err != nil {
-			continue
+		if r.claim != nil {
+			claims = append(claims, r.claim)
+		} else {
+			streams = append(streams, string(r.proposal.Stream))
 		}
-		var err error
-		if r.entries, err = encode(options.Types, r.claim.Events, r.proposal.Meta); err != nil {
+	}
+	if len(streams) > 0 {
+		if err := b.readVersions(ctx, tx, streams); err != nil {
+			return err
+		}
+	}
+	if len(claims) > 0 {
+		if err := l.arbiter.Refresh(ctx, tx, claims); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// place gives the events of request i the next positions.
-func (b *batch) place(i int, r *request, at time.Time) {
-	stream := r.proposal.Stream
-	appended := Appended{At: at}
-	if r.claim != nil {
-		appended.Outcome = r.claim.Outcome
+func (b *batch) readVersions(ctx context.Context, tx pgx.Tx, streams []string) error {
+	rows, err := tx.Query(ctx, `
+		select s.stream, e.version
+		from unnest($1::text[]) as s (stream)
+		cross join lateral (
+			select version from log.events e where e.stream = s.stream collate "C" order by version desc limit 1) e`, streams)
+	if err != nil {
+		return fmt.Errorf("read the versions of streams: %w", err)
 	}
-	for _, e := range r.entries {
-		b.head++
-		b.heads[stream]++
-		b.moved[stream] = true
-		event := domain.Recorded{
-			Position: b.head, Stream: stream, Version: b.heads[stream],
-			ID: r.id.String(), At: at, Event: e.event, Meta: r.proposal.Meta,
-		}
-		b.recorded = append(b.recorded, event)
-		b.entries = append(b.entries, e)
-		appended.Events = append(appended.Events, event)
-		appended.Position = b.head
+	var stream string
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&stream, &version}, func() error {
+		b.versions[domain.Stream(stream)] = version
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the versions of streams: %w", err)
 	}
-	appended.Version = b.heads[stream]
-	b.answers[i].appended = appended
+	return nil
 }
 
-// write sends the rows, lets the inline projections follow and wakes the readers.
-func (b *batch) write(ctx context.Context, tx pgx.Tx, options Options) error {
-	if len(b.recorded) == 0 {
+func (b *batch) readFound(ctx context.Context, tx pgx.Tx, types *Registry, since int64) error {
+	ids := make([]uuid.UUID, len(b.requests))
+	for i, r := range b.requests {
+		ids[i] = r.id
+	}
+	rows, err := queryStored(ctx, tx, whole, `where e.position > $1 and e.id = any($2) order by e.position`, since, ids)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		event, err := row.Decode(types)
+		if err != nil {
+			return err
+		}
+		id, err := uuid.Parse(event.ID)
+		if err != nil {
+			return err
+		}
+		a := b.found[id]
+		a.ID, a.Found, a.Events = event.ID, true, append(a.Events, event)
+		a.Position, a.Version, a.At = event.Position, event.Version, event.At
+		b.found[id] = a
+	}
+	return nil
+}
+
+// decide gives every event its version and its place in the batch.
+func (b *batch) decide(l *Log) error {
+	b.answers = make([]answer, len(b.requests))
+	b.entries, b.recorded, b.owners, b.known = nil, nil, nil, math.MaxInt64
+	var claims []*Claim
+	for _, r := range b.requests {
+		if _, found := b.found[r.id]; r.claim != nil && !found {
+			r.claim.undecided()
+			claims = append(claims, r.claim)
+		}
+	}
+	if len(claims) > 0 {
+		if err := l.arbiter.Decide(claims); err != nil {
+			return err
+		}
+	}
+	for i, r := range b.requests {
+		if a, found := b.found[r.id]; found {
+			b.answers[i].appended = a
+			continue
+		}
+		if err := b.place(i, r, l.options.Types); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place appends the entries of request i.
+func (b *batch) place(i int, r *request, types *Registry) (err error) {
+	stream, events, version := r.proposal.Stream, r.proposal.Events, int64(0)
+	if r.claim != nil {
+		if r.claim.Err != nil {
+			b.answers[i].err = r.claim.Err
+			return nil
+		}
+		b.answers[i].appended.Outcome = r.claim.Outcome
+		if len(r.claim.Events) == 0 {
+			return nil
+		}
+		if r.entries, err = r.prepared.encode(types, r.claim.Events); err != nil {
+			return err
+		}
+		events, version = r.claim.Events, r.claim.Version
+		b.known = min(b.known, r.claim.Known)
+	} else {
+		version = b.versions[stream]
+		if expect := r.proposal.Expect; expect != Any && version != int64(expect) {
+			b.answers[i].err = &VersionConflictError{Stream: stream, Expected: int64(expect), Actual: version}
+			return nil
+		}
+		b.versions[stream] = version + int64(len(events))
+	}
+	for n, e := range r.entries {
+		b.entries = append(b.entries, e)
+		b.owners = append(b.owners, i)
+		b.recorded = append(b.recorded, domain.Recorded{
+			Stream: stream, Version: version + int64(n) + 1, ID: r.id.String(), Event: events[n], Meta: r.proposal.Meta,
+		})
+	}
+	return nil
+}
+
+// queueAppend queues the call that appends the entries. Once it has been answered, the
+// recorded events have their positions and times.
+func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
+	n := len(b.entries)
+	streams, types := make([]string, n), make([]string, n)
+	versions, ids := make([]int64, n), make([]uuid.UUID, n)
+	bodies, metas := make([]string, n), make([]string, n)
+	// Empty and not nil, which would be null.
+	personalEvents, parts, subjects := []int32{}, []string{}, []int64{}
+	salts, data := [][]byte{}, [][]byte{}
+	for i, e := range b.entries {
+		r := b.recorded[i]
+		streams[i], types[i], versions[i], ids[i] = string(r.Stream), r.Event.EventType(), r.Version, b.requests[b.owners[i]].id
+		bodies[i], metas[i] = string(e.body), string(e.meta)
+		for _, p := range e.personal {
+			personalEvents, parts, subjects = append(personalEvents, int32(i+1)), append(parts, p.part), append(subjects, int64(p.subject))
+			salts, data = append(salts, p.salt), append(data, p.data)
+		}
+	}
+	flight.Queue(`select base, moment from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		horizon, b.known, streams, versions, ids, types, bodies, metas, personalEvents, parts, subjects, salts, data,
+	).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&b.base, &b.moment); err != nil {
+			return appendError(err)
+		}
+		b.moment = b.moment.UTC()
+		for i := range b.recorded {
+			b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, b.moment
+		}
 		return nil
+	})
+}
+
+// inline reports whether an inline projection has to do with an event of the batch.
+func (b *batch) inline(all []Inline) bool {
+	for _, e := range b.recorded {
+		for _, inline := range all {
+			if inline.Needs(e.Event.EventType()) {
+				return true
+			}
+		}
 	}
-	flight := &pgx.Batch{}
-	b.queueEvents(flight)
-	b.queueHeads(flight)
-	b.queuePersonal(flight)
-	// One notification a batch: each costs every listener and a lock at commit.
-	flight.Queue(`select pg_notify('annal_log', $1::text)`, fmt.Sprint(b.head))
-	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
-		return fmt.Errorf("append to the log: %w", err)
-	}
-	for _, inline := range options.Inline {
+	return false
+}
+
+func (b *batch) applyInline(ctx context.Context, tx pgx.Tx, all []Inline) error {
+	for _, inline := range all {
 		if err := inline.Apply(ctx, tx, b.recorded); err != nil {
 			return err
 		}
@@ -169,73 +239,27 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx, options Options) error {
 	return nil
 }
 
-func (b *batch) queueEvents(flight *pgx.Batch) {
-	n := len(b.recorded)
-	positions, versions, at := make([]int64, n), make([]int64, n), make([]time.Time, n)
-	ids, streams, types := make([]string, n), make([]string, n), make([]string, n)
-	bodies, metas := make([]string, n), make([]string, n)
+// finish answers the requests of a batch that has been committed.
+func (b *batch) finish(l *Log) {
 	for i, e := range b.recorded {
-		positions[i], versions[i], at[i] = e.Position, e.Version, e.At
-		ids[i], streams[i], types[i] = e.ID, string(e.Stream), e.Event.EventType()
-		bodies[i], metas[i] = string(b.entries[i].body), string(b.entries[i].meta)
+		a := &b.answers[b.owners[i]].appended
+		a.ID, a.Position, a.Version, a.At = e.ID, e.Position, e.Version, e.At
+		a.Events = append(a.Events, e)
 	}
-	flight.Queue(`
-		insert into log.events (position, version, at, id, stream, type, body, meta)
-		select position, version, at, id::uuid, stream, type, body::json, meta::json
-		from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-			as e (position, version, at, id, stream, type, body, meta)`,
-		positions, versions, at, ids, streams, types, bodies, metas)
-}
-
-func (b *batch) queueHeads(flight *pgx.Batch) {
-	var streams []string
-	var versions []int64
-	for stream := range b.moved {
-		streams, versions = append(streams, string(stream)), append(versions, b.heads[stream])
-	}
-	flight.Queue(`
-		insert into log.heads (stream, version)
-		select stream, version from unnest($1::text[], $2::bigint[]) as h (stream, version)
-		on conflict (stream) do update set version = excluded.version`,
-		streams, versions)
-}
-
-func (b *batch) queuePersonal(flight *pgx.Batch) {
-	var positions, subjects []int64
-	var parts []string
-	var salts, data [][]byte
-	for i, e := range b.entries {
-		for _, p := range e.personal {
-			positions, subjects = append(positions, b.recorded[i].Position), append(subjects, int64(p.subject))
-			parts, salts, data = append(parts, p.part), append(salts, p.salt), append(data, p.data)
+	var claims []*Claim
+	for i, r := range b.requests {
+		if r.claim != nil && len(b.answers[i].appended.Events) > 0 && !b.answers[i].appended.Found {
+			r.claim.Recorded = b.answers[i].appended.Events
+			claims = append(claims, r.claim)
 		}
 	}
-	if len(positions) == 0 {
-		return
+	if len(claims) > 0 {
+		l.arbiter.Committed(claims)
 	}
-	flight.Queue(`
-		insert into log.personal (position, part, subject, salt, data)
-		select position, part, subject, salt, data
-		from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bytea[])
-			as p (position, part, subject, salt, data)`,
-		positions, parts, subjects, salts, data)
-}
-
-// repeated is the answer to a proposal whose id is in the log: what was appended
-// the first time.
-func repeated(ctx context.Context, tx pgx.Tx, types *Registry, id uuid.UUID) (Appended, error) {
-	rows, err := queryStored(ctx, tx, whole, `where e.id = $1 order by e.position`, id)
-	if err != nil {
-		return Appended{}, err
+	for i, r := range b.requests {
+		r.answer <- b.answers[i]
 	}
-	appended := Appended{Repeated: true}
-	for _, row := range rows {
-		event, err := row.Decode(types)
-		if err != nil {
-			return Appended{}, err
-		}
-		appended.Events = append(appended.Events, event)
-		appended.Position, appended.Version, appended.At = event.Position, event.Version, event.At
+	if n := len(b.recorded); n > 0 {
+		l.follower.saw(b.base + int64(n))
 	}
-	return appended, nil
 }

@@ -2,9 +2,9 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -23,27 +23,30 @@ const (
 	maxReconnectPause = 5 * time.Second // doubling up to it while nobody waits
 )
 
-// appendLock is the key of the advisory lock that orders all appends ("annal").
+// appendLock is the key of the advisory lock that orders all appends ("annal"). The
+// database's function log.append takes it too.
 const appendLock = 0x616e6e616c
 
 // committer owns the node's one connection for appends. Its run loop is the only
-// goroutine that touches conn and carry.
+// goroutine that touches conn, carry and alone.
 type committer struct {
-	pool      *pgxpool.Pool
-	options   Options
-	queue     chan *request
-	stopped   chan struct{}
-	committed func(head int64)
+	log     *Log
+	pool    *pgxpool.Pool
+	options Options
+	queue   chan *request
+	stopped chan struct{}
 
 	conn  *pgx.Conn
 	carry []*request // had to wait for the batch before them to commit
+	alone bool       // the last batch was a single proposal
 }
 
-func newCommitter(pool *pgxpool.Pool, options Options) *committer {
+func newCommitter(log *Log) *committer {
 	return &committer{
-		pool: pool, options: options,
+		log: log, pool: log.pool, options: log.options,
 		queue:   make(chan *request, maxQueue),
 		stopped: make(chan struct{}),
+		alone:   true,
 	}
 }
 
@@ -64,37 +67,57 @@ func (c *committer) run(ctx context.Context) {
 				return
 			}
 		}
-		c.commit(context.WithoutCancel(ctx), requests, true)
+		alone := c.alone && len(requests) == 1 && len(c.queue) == 0 && requests[0].claim != nil
+		c.commit(context.WithoutCancel(ctx), requests, attempt{alone: alone, gather: !alone})
 	}
 }
 
-// commit carries requests through to their answers, and with gather also those
-// that arrive until the append lock is held.
-func (c *committer) commit(ctx context.Context, requests []*request, gather bool) {
+// attempt is how a batch is tried.
+type attempt struct {
+	alone  bool  // one claim, in one round trip
+	gather bool  // take in what arrives until the append lock is held
+	reread bool  // decide on what is read under the append lock, not on what memory holds
+	since  int64 // an acknowledgement was lost: look for the events behind this position; -1: none was
+}
+
+// commit carries requests through to their answers.
+func (c *committer) commit(ctx context.Context, requests []*request, how attempt) {
 	deadline := time.Now().Add(outcomeTimeout)
+	horizon := c.log.KnownHead()
+	how.since = -1
 	for {
-		b, err := c.attempt(ctx, requests, gather)
-		requests, gather = b.requests, false
+		b, err := c.try(ctx, requests, how)
+		requests, how.gather = b.requests, false
 		if err == nil {
-			for i, r := range requests {
-				r.answer <- b.answers[i]
-			}
-			c.committed(b.head)
+			b.finish(c.log)
+			c.alone = len(requests) == 1 && len(c.carry) == 0
 			return
 		}
-		if lost := c.conn == nil || c.conn.IsClosed(); lost {
-			// Trying again under the lock also tells whether the lost transaction
-			// had committed: its ids are in the log then.
+		switch lost := c.conn == nil || c.conn.IsClosed(); {
+		case lost:
+			// Trying again under the lock also tells whether the lost transaction had
+			// committed: its ids are in the log then.
 			c.disconnect()
 			if time.Now().Before(deadline) {
 				c.options.Log.Warn("the database was lost during an append, trying again", "error", err)
 				pause(ctx, reconnectPause)
+				how = attempt{reread: true, since: horizon}
 				continue
 			}
 			for _, r := range requests {
-				r.answer <- answer{err: &UnknownOutcomeError{ID: r.proposal.ID, Err: err}}
+				r.answer <- answer{err: &UnknownOutcomeError{ID: r.id.String(), Err: err}}
 			}
 			return
+		case !how.reread && needsReread(err):
+			how = attempt{reread: true, since: how.since}
+			continue
+		case isFull(err) && time.Now().Before(deadline):
+			if _, err := c.conn.Exec(ctx, `select log.extend()`); err == nil {
+				continue
+			}
+		}
+		if errors.Is(err, ErrWentBack) && !c.log.wentBack.Swap(true) {
+			c.options.Log.Error("the database has lost events that this node has seen; it takes no changes until it is started again", "position", horizon)
 		}
 		if len(requests) == 1 {
 			requests[0].answer <- answer{err: err}
@@ -102,61 +125,105 @@ func (c *committer) commit(ctx context.Context, requests []*request, gather bool
 		}
 		// One of them spoils it for all: each goes alone.
 		for _, r := range requests {
-			c.commit(ctx, []*request{r}, false)
+			c.commit(ctx, []*request{r}, attempt{reread: how.reread})
 		}
 		return
 	}
 }
 
-// attempt commits one transaction. The batch it returns holds the requests it
-// tried, and if there is no error their answers.
-func (c *committer) attempt(ctx context.Context, requests []*request, gather bool) (*batch, error) {
-	b := &batch{requests: requests}
+// try commits one transaction. The batch it returns holds the requests it tried, and if
+// there is no error their answers.
+func (c *committer) try(ctx context.Context, requests []*request, how attempt) (b *batch, err error) {
+	b = &batch{requests: requests}
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if err := c.connect(ctx); err != nil {
 		return b, err
 	}
-	tx, err := c.conn.Begin(ctx)
-	if err != nil {
-		return b, err
+	horizon := c.log.KnownHead()
+	if how.alone {
+		if err := b.decide(c.log); err != nil || len(b.entries) == 0 {
+			return b, err
+		}
+		if !b.inline(c.options.Inline) {
+			flight := &pgx.Batch{}
+			b.queueAppend(flight, horizon)
+			return b, c.conn.SendBatch(ctx, flight).Close()
+		}
 	}
-	defer func() { _ = tx.Rollback(ctx) }() // does nothing after a commit
 	// The lock is a statement of its own: whatever is read next has a snapshot
 	// taken after the lock was granted.
-	if err := LockAppends(ctx, tx); err != nil {
-		return b, err
+	flight := &pgx.Batch{}
+	flight.Queue(`begin`)
+	flight.Queue(`select pg_advisory_xact_lock($1)`, int64(appendLock))
+	if err := c.conn.SendBatch(ctx, flight).Close(); err != nil {
+		return b, c.rollback(ctx, err)
 	}
-	if gather {
+	if how.gather {
 		// Only now: everything that came while the lock was waited for shares
 		// this transaction and its one sync to disk.
 		b.requests, c.carry = c.gather(requests)
 	}
-	if err := b.decide(ctx, tx, c.options); err != nil {
-		return b, err
+	return b, c.rollback(ctx, c.fill(ctx, b, how, horizon))
+}
+
+// fill decides a batch, appends it and commits, under the append lock.
+func (c *committer) fill(ctx context.Context, b *batch, how attempt, horizon int64) error {
+	tx := transaction{c.conn}
+	if how.reread || b.hasFixed() {
+		if err := b.read(ctx, tx, c.log, how.since); err != nil {
+			return err
+		}
 	}
-	if err := b.write(ctx, tx, c.options); err != nil {
-		return b, err
+	if err := b.decide(c.log); err != nil {
+		return err
 	}
-	return b, tx.Commit(ctx)
+	flight := &pgx.Batch{}
+	if len(b.entries) > 0 {
+		b.queueAppend(flight, horizon)
+		if b.inline(c.options.Inline) {
+			if err := c.conn.SendBatch(ctx, flight).Close(); err != nil {
+				return err
+			}
+			if err := b.applyInline(ctx, tx, c.options.Inline); err != nil {
+				return err
+			}
+			flight = &pgx.Batch{}
+		}
+	}
+	flight.Queue(`commit`)
+	return c.conn.SendBatch(ctx, flight).Close()
+}
+
+// rollback ends the transaction of a batch that failed with err, and returns err.
+func (c *committer) rollback(ctx context.Context, err error) error {
+	if err != nil && !c.conn.IsClosed() {
+		if _, failed := c.conn.Exec(ctx, `rollback`); failed != nil {
+			hangUp(c.conn) // its transaction must not stay open
+		}
+	}
+	return err
 }
 
 // gather adds what is waiting to requests, and returns what has to wait for the
 // next batch: events decided by their proposer are alone on their stream, so that
-// claims on it are decided before or after them and not beside them; and a
-// repeated id is seen as one only when the first is in the log.
+// claims on it are decided before or after them and not beside them.
 func (c *committer) gather(requests []*request) (together, later []*request) {
-	claimed, fixed, ids := map[domain.Stream]bool{}, map[domain.Stream]bool{}, map[uuid.UUID]bool{}
+	claimed, fixed := map[domain.Stream]bool{}, map[domain.Stream]bool{}
 	size := 0
 	add := func(r *request) {
-		stream, claim := r.proposal.Stream, r.proposal.Claim != nil
-		if ids[r.id] || fixed[stream] || (!claim && claimed[stream]) || (len(together) > 0 && size+r.size() > maxBatchBytes) {
+		stream, claim := r.proposal.Stream, r.claim != nil
+		if fixed[stream] || (!claim && claimed[stream]) || (len(together) > 0 && size+r.size() > maxBatchBytes) {
 			later = append(later, r)
 			// Whoever comes later for this stream must not overtake it.
 			fixed[stream] = true
 			return
 		}
-		claimed[stream], fixed[stream], ids[r.id] = claim, !claim, true
+		if claim {
+			claimed[stream] = true
+		} else {
+			fixed[stream] = true
+		}
 		size += r.size()
 		together = append(together, r)
 	}
@@ -185,8 +252,13 @@ func (c *committer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A stopped node must not hold the append lock for ever.
-	_, err = conn.Exec(ctx, `set idle_in_transaction_session_timeout = '2s'; set lock_timeout = '10s'; set statement_timeout = '20s'`)
+	// A node that stops while it holds the append lock must not hold up the others. Plans
+	// are made once: the log's partitions are left out when a statement runs.
+	_, err = conn.Exec(ctx, `
+		set idle_in_transaction_session_timeout = '250ms';
+		set lock_timeout = '10s';
+		set statement_timeout = '20s';
+		set plan_cache_mode = force_generic_plan`)
 	if err != nil {
 		hangUp(conn)
 		return err

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -45,7 +44,7 @@ func appendWhile(t *testing.T, log *eventstore.Log, pool *pgxpool.Pool, disturb 
 				default:
 				}
 				appended, err := log.Append(t.Context(), eventstore.Proposal{
-					ID: uuid.NewString(), Stream: stream, Expect: eventstore.Expect(i), Events: []domain.Event{counted{i}},
+					Stream: stream, Expect: eventstore.Expect(i), Events: []domain.Event{counted{i}},
 				})
 				if err != nil {
 					t.Errorf("append %d to %s: %v", i, stream, err)

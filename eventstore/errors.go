@@ -12,6 +12,12 @@ var ErrClosed error = &domain.UnavailableError{Message: "This node is stopping. 
 // ErrMaintenance is returned for appends while the node is under maintenance.
 var ErrMaintenance error = &domain.UnavailableError{Message: "This node is under maintenance and takes no changes. Try again later."}
 
+// ErrWentBack is returned for appends once the database has turned out to lack events that
+// this node has seen: it was restored, or replaced by a copy that was behind.
+var ErrWentBack error = &domain.UnavailableError{
+	Message: "The database lacks changes that were made before, so this node takes no new ones. An operator must look into it and start the node again.",
+}
+
 // VersionConflictError says that a stream was not at the version its proposal
 // expected; nothing was appended.
 type VersionConflictError struct {
@@ -24,7 +30,7 @@ func (e *VersionConflictError) Error() string {
 }
 
 // UnknownOutcomeError says that the database went away while committing and has
-// not come back to say whether it did. Asking again with the same id is safe.
+// not come back to say whether it did. ID is the one that its events have if it did.
 type UnknownOutcomeError struct {
 	ID  string
 	Err error

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/annal-git/annal/domain"
 )
 
@@ -24,7 +22,6 @@ func Execute[S any](
 	ctx context.Context, l *Log, stream domain.Stream, evolve func(S, domain.Event) S,
 	meta domain.Metadata, decide func(S) ([]domain.Event, error),
 ) (S, Appended, error) {
-	id := uuid.Must(uuid.NewV7()).String()
 	for range maxExecutions {
 		state, version, err := fold(ctx, l, stream, evolve)
 		if err != nil {
@@ -34,7 +31,7 @@ func Execute[S any](
 		if err != nil {
 			return state, Appended{}, err
 		}
-		appended, err := l.Append(ctx, Proposal{ID: id, Stream: stream, Expect: Expect(version), Events: events, Meta: meta})
+		appended, err := l.Append(ctx, Proposal{Stream: stream, Expect: Expect(version), Events: events, Meta: meta})
 		var conflict *VersionConflictError
 		if errors.As(err, &conflict) {
 			continue
@@ -54,7 +51,8 @@ func Execute[S any](
 // fold reads the stream's version first: an event appended between the two reads
 // makes the append conflict, never go unseen.
 func fold[S any](ctx context.Context, l *Log, stream domain.Stream, evolve func(S, domain.Event) S) (state S, version int64, err error) {
-	err = l.pool.QueryRow(ctx, `select coalesce((select version from log.heads where stream = $1), 0)`, string(stream)).Scan(&version)
+	err = l.pool.QueryRow(ctx, `
+		select coalesce((select version from log.events where stream = $1 order by version desc limit 1), 0)`, string(stream)).Scan(&version)
 	if err != nil {
 		return state, 0, fmt.Errorf("read the version of %s: %w", stream, err)
 	}

@@ -16,24 +16,25 @@ import (
 
 // Options of a Log. Types must be given; the rest has defaults.
 type Options struct {
-	Types   *Registry
-	Node    string   // written into each event's metadata
-	Inline  []Inline // moved in the transaction of every append, in this order
-	Arbiter Arbiter  // decides claims; nil if there are none
-	Log     *slog.Logger
-	Poll    time.Duration // how often the head is asked for when no hint comes; default 250 ms
+	Types  *Registry
+	Node   string   // written into each event's metadata
+	Inline []Inline // moved in the transaction of every append, in this order
+	Log    *slog.Logger
+	Poll   time.Duration // how often the head is asked for when no hint comes; default 250 ms
 }
 
 // Log is the event log in one database, as one node sees it.
 type Log struct {
 	pool      *pgxpool.Pool
 	options   Options
+	arbiter   Arbiter
 	committer *committer
 	follower  *follower
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
 
 	maintenance atomic.Bool
+	wentBack    atomic.Bool // events that this node has seen are gone
 	refusal     atomic.Pointer[domain.UnavailableError]
 }
 
@@ -47,14 +48,13 @@ func Open(ctx context.Context, pool *pgxpool.Pool, options Options) (*Log, error
 		options.Poll = 250 * time.Millisecond
 	}
 	l := &Log{pool: pool, options: options}
-	l.committer = newCommitter(pool, options)
 	l.follower = newFollower(pool, options)
+	l.committer = newCommitter(l)
 	head, err := l.Head(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	l.follower.saw(head)
-	l.committer.committed = l.follower.saw
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	l.tasks.Go(func() { l.committer.run(running) })
@@ -79,6 +79,13 @@ func (l *Log) Refuse(reason *domain.UnavailableError) { l.refusal.Store(reason) 
 // Types is the registry the log was opened with.
 func (l *Log) Types() *Registry { return l.options.Types }
 
+// KnownHead is a position that the log has reached, without asking the database: the
+// newest that this node has heard of.
+func (l *Log) KnownHead() int64 {
+	head, _ := l.follower.known()
+	return head
+}
+
 // NextID takes the next number of a kind: "user", "project", "repository" or
 // "token". Numbers are never given twice; some may never be used.
 func (l *Log) NextID(ctx context.Context, kind string) (int64, error) {
@@ -97,28 +104,11 @@ type Inline interface {
 	Name() string
 	// Tables lists them, referenced ones first.
 	Tables() []string
+	// Needs reports whether Apply has anything to do for events of a type.
+	Needs(eventType string) bool
 	// Apply moves the tables by a batch of events in log order, and passes over
-	// types it does not know. An error refuses the append; domain errors reach
+	// types it does not need. An error refuses the append; domain errors reach
 	// the proposer as they are. Table names are written without a schema, so
 	// that a rebuild can put another schema in front.
 	Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error
-}
-
-// Arbiter decides claims: proposals whose events depend on state that only the
-// append lock holds still.
-type Arbiter interface {
-	// Arbitrate decides the claims of one batch in order, each seeing what the
-	// ones before it changed, and fills in Events, Outcome or Err. It is called
-	// under the append lock.
-	Arbitrate(ctx context.Context, tx pgx.Tx, claims []*Claim) error
-}
-
-// Claim is a command and, once decided, what came of it.
-type Claim struct {
-	Stream  domain.Stream
-	Command any
-
-	Events  []domain.Event // to append; none if nothing happened
-	Outcome any            // handed to the proposer
-	Err     error          // refuses the whole claim
 }

@@ -74,6 +74,12 @@ func (l *Log) Head(ctx context.Context) (int64, error) {
 	return head, err
 }
 
+// HeadIn is Head as a transaction sees it.
+func (l *Log) HeadIn(ctx context.Context, tx pgx.Tx) (head int64, err error) {
+	err = tx.QueryRow(ctx, headQuery).Scan(&head)
+	return head, err
+}
+
 const headQuery = `select coalesce((select position from log.events order by position desc limit 1), 0)`
 
 // A page of the log is full at pageBytes, for a single push can be an event of

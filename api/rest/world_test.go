@@ -91,8 +91,10 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, refs.Projection{}}, Arbiter: refs.Arbiter{},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}},
 	})
+	current := refs.NewReader(pool, log, 1<<20)
+	log.Arbitrate(refs.NewArbiter(current))
 	w := &world{t: t, log: log, pool: pool, now: time.Now()}
 	users := access.NewReader(pool)
 	auth := credentials.New(users, credentials.Options{Now: func() time.Time { return w.now }})
@@ -111,7 +113,7 @@ func newWorld(t *testing.T) *world {
 	w.home = config.SharedHome
 	w.api = rest.New(rest.Config{
 		Log: log, Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
-		Snapshots: snapshots{refs.NewReader(pool, 1<<20)}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), BaseURL: base, SSHURL: ssh,
+		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		Now: func() time.Time { return w.now },
 	})

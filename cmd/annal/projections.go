@@ -21,12 +21,12 @@ import (
 
 // inlineProjections move in the transaction that appends an event.
 func inlineProjections() []eventstore.Inline {
-	return []eventstore.Inline{refs.Projection{}, catalog.Projection{}, access.Projection{}}
+	return []eventstore.Inline{catalog.Projection{}, access.Projection{}}
 }
 
 // asyncProjections follow the log.
 func asyncProjections() []projections.Projection {
-	return []projections.Projection{activity.Projection{}, reposearch.Projection{}}
+	return []projections.Projection{refs.Projection{}, activity.Projection{}, reposearch.Projection{}}
 }
 
 // findProjection looks among both kinds.

@@ -21,7 +21,6 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/localpostgres"
 	"github.com/annal-git/annal/projections"
-	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/workers"
 	"github.com/annal-git/annal/workers/lease"
 	"github.com/annal-git/annal/workers/projector"
@@ -68,7 +67,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	}
 	defer pool.Close()
 	events, err := eventstore.Open(ctx, pool, eventstore.Options{
-		Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Arbiter: refs.Arbiter{}, Log: log,
+		Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: log,
 	})
 	if err != nil {
 		return err

@@ -24,6 +24,11 @@ func (Projection) Name() string { return "access" }
 // Tables implements eventstore.Inline.
 func (Projection) Tables() []string { return []string{"users", "tokens", "grants"} }
 
+// Needs implements eventstore.Inline.
+func (Projection) Needs(eventType string) bool {
+	return strings.HasPrefix(eventType, "user.") || strings.HasPrefix(eventType, "access.")
+}
+
 // Apply implements eventstore.Inline. A name that is taken, a second set-up and the
 // loss of the last system administrator are *domain.ConflictError.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {

@@ -25,6 +25,11 @@ func (Projection) Tables() []string {
 	return []string{"projects", "repositories", "deleted_repositories"}
 }
 
+// Needs implements eventstore.Inline.
+func (Projection) Needs(eventType string) bool {
+	return strings.HasPrefix(eventType, "project.") || (strings.HasPrefix(eventType, "repository.") && eventType != repository.RefsUpdated{}.EventType())
+}
+
 // Apply implements eventstore.Inline. A key, name or slug that is taken, a project
 // that is not there and the deletion of one that has repositories are
 // *domain.ConflictError.

@@ -3,7 +3,6 @@ package refs
 import (
 	"container/list"
 	"sync"
-	"sync/atomic"
 
 	"github.com/annal-git/annal/domain"
 )
@@ -20,13 +19,31 @@ type cache struct {
 
 // entry is a repository's place in the cache.
 type entry struct {
-	id       domain.RepositoryID
-	bytes    int64 // counted in the cache; guarded by its mutex
-	snapshot atomic.Pointer[Snapshot]
-	loading  sync.Mutex // held while a newer snapshot is read
+	id      domain.RepositoryID
+	bytes   int64      // counted in the cache; guarded by its mutex
+	loading sync.Mutex // held while the first snapshot is read
+
+	mu       sync.Mutex
+	snapshot *Snapshot // nil until it is loaded
+	seen     int64     // position up to which the snapshot holds all events of its stream
 }
 
-func (e *entry) current() *Snapshot { return e.snapshot.Load() }
+// state returns the snapshot and up to which position it has seen its stream.
+func (e *entry) state() (*Snapshot, int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.snapshot, e.seen
+}
+
+// advance stores a snapshot unless there is a newer one, and returns the newer one.
+func (e *entry) advance(s *Snapshot, seen int64) *Snapshot {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.snapshot == nil || s.Version >= e.snapshot.Version {
+		e.snapshot, e.seen = s, max(e.seen, seen)
+	}
+	return e.snapshot
+}
 
 func newCache(limit int64) *cache {
 	return &cache{limit: limit, entries: map[domain.RepositoryID]*list.Element{}, recent: list.New()}
@@ -54,18 +71,22 @@ const (
 	packOverhead  = 40
 )
 
-// put stores a newer snapshot and makes room for it.
-func (c *cache) put(id domain.RepositoryID, e *entry, s *Snapshot) {
-	e.snapshot.Store(s)
+// put stores a snapshot that has seen its stream up to a position, makes room for it, and
+// returns it or the newer one that was there.
+func (c *cache) put(e *entry, s *Snapshot, seen int64) *Snapshot {
+	s = e.advance(s, seen)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if element, ok := c.entries[id]; !ok || element.Value != e {
-		return // evicted meanwhile: whoever holds it may still use it
+	if element, ok := c.entries[e.id]; !ok || element.Value != e {
+		return s // evicted meanwhile: whoever holds it may still use it
 	}
 	size := entryOverhead + s.Refs.bytes + packOverhead*int64(len(s.Packs))
-	c.bytes += size - e.bytes
-	e.bytes = size
-	c.evict()
+	if size != e.bytes {
+		c.bytes += size - e.bytes
+		e.bytes = size
+		c.evict()
+	}
+	return s
 }
 
 // evict drops the least recently used until the bound holds, but always keeps one.

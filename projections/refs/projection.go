@@ -11,19 +11,19 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 )
 
-// Projection moves the tables of refs, their history and the packs. It implements
-// eventstore.Inline.
+// Projection moves the tables of refs and packs. Readers never wait for it: they read what
+// the log holds behind its rows. It implements projections.Projection.
 type Projection struct{}
 
-// Name implements eventstore.Inline.
+// Name implements projections.Projection.
 func (Projection) Name() string { return "refs" }
 
-// Tables implements eventstore.Inline.
+// Tables implements projections.Projection.
 func (Projection) Tables() []string {
-	return []string{"repository_state", "refs", "ref_history", "packs"}
+	return []string{"repository_state", "refs", "packs"}
 }
 
-// Apply implements eventstore.Inline. The rows of a whole batch go in one flight.
+// Apply implements projections.Projection. The rows of a whole batch go in one flight.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
 	changes := newChanges()
 	for _, e := range events {
@@ -58,7 +58,6 @@ type changes struct {
 	created []created
 	state   map[domain.RepositoryID]state
 	refs    map[refKey]refRow
-	history []historyRow
 	packs   []packRow
 }
 
@@ -82,20 +81,12 @@ type refKey struct {
 
 type refRow struct {
 	id, peeled git.ObjectID
-	version    int64
-}
-
-type historyRow struct {
-	refKey
-	position   int64
-	id, peeled git.ObjectID
-	forced     bool
 }
 
 type packRow struct {
-	repository        domain.RepositoryID
-	pack              git.Pack
-	position, version int64
+	repository domain.RepositoryID
+	pack       git.Pack
+	position   int64
 }
 
 func newChanges() *changes {
@@ -123,12 +114,10 @@ func (c *changes) add(id domain.RepositoryID, e domain.Recorded) {
 
 func (c *changes) push(id domain.RepositoryID, e domain.Recorded, event repository.RefsUpdated) {
 	for _, u := range event.Updates {
-		key := refKey{id, u.Name}
-		c.refs[key] = refRow{id: u.New, peeled: u.Peeled, version: e.Version}
-		c.history = append(c.history, historyRow{refKey: key, position: e.Position, id: u.New, peeled: u.Peeled, forced: u.Forced})
+		c.refs[refKey{id, u.Name}] = refRow{id: u.New, peeled: u.Peeled}
 	}
 	if event.Pack != nil {
-		c.packs = append(c.packs, packRow{id, *event.Pack, e.Position, e.Version})
+		c.packs = append(c.packs, packRow{id, *event.Pack, e.Position})
 	}
 }
 
@@ -138,65 +127,74 @@ func (c *changes) queue(flight *pgx.Batch) {
 			insert into repository_state (repository, storage, head, version, position) values ($1, $2, $3, $4, $5)`,
 			r.repository, r.storage, r.head, r.version, r.position)
 	}
-	for id, s := range c.state {
-		flight.Queue(`
-			update repository_state
-			set version = $2, position = $3, head = coalesce($4, head), deleted = coalesce($5, deleted)
-			where repository = $1`,
-			id, s.version, s.position, s.head, s.deleted)
-	}
+	c.queueStates(flight)
 	c.queueRefs(flight)
-	c.queueHistory(flight)
 	c.queuePacks(flight)
 }
 
-func (c *changes) queueRefs(flight *pgx.Batch) {
-	if len(c.refs) == 0 {
+func (c *changes) queueStates(flight *pgx.Batch) {
+	var repositories, versions, positions []int64
+	var heads []*string
+	var deleted []*bool
+	for id, s := range c.state {
+		repositories, versions, positions = append(repositories, int64(id)), append(versions, s.version), append(positions, s.position)
+		heads, deleted = append(heads, s.head), append(deleted, s.deleted)
+	}
+	if len(repositories) == 0 {
 		return
 	}
-	var repositories, versions []int64
-	var names []string
-	var ids, peeled [][]byte
-	for key, row := range c.refs {
-		repositories, names = append(repositories, int64(key.repository)), append(names, key.name)
-		ids, peeled, versions = append(ids, row.id[:]), append(peeled, optional(row.peeled)), append(versions, row.version)
-	}
 	flight.Queue(`
-		insert into refs (repository, name, id, peeled, version)
-		select repository, name, id, peeled, version
-		from unnest($1::bigint[], $2::text[], $3::bytea[], $4::bytea[], $5::bigint[]) as r (repository, name, id, peeled, version)
-		on conflict (repository, name) do update set id = excluded.id, peeled = excluded.peeled, version = excluded.version`,
-		repositories, names, ids, peeled, versions)
+		update repository_state s
+		set version = n.version, position = n.position, head = coalesce(n.head, s.head), deleted = coalesce(n.deleted, s.deleted)
+		from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[]) as n (repository, version, position, head, deleted)
+		where s.repository = n.repository`,
+		repositories, versions, positions, heads, deleted)
 }
 
-func (c *changes) queueHistory(flight *pgx.Batch) {
-	if len(c.history) == 0 {
-		return
-	}
-	var repositories, positions []int64
-	var names []string
+func (c *changes) queueRefs(flight *pgx.Batch) {
+	var repositories, goneFrom []int64
+	var names, gone []string
 	var ids, peeled [][]byte
-	var forced []bool
-	for _, row := range c.history {
-		repositories, names, positions = append(repositories, int64(row.repository)), append(names, row.name), append(positions, row.position)
-		ids, peeled, forced = append(ids, row.id[:]), append(peeled, optional(row.peeled)), append(forced, row.forced)
+	for key, row := range c.refs {
+		if row.id.IsZero() {
+			goneFrom, gone = append(goneFrom, int64(key.repository)), append(gone, key.name)
+			continue
+		}
+		repositories, names = append(repositories, int64(key.repository)), append(names, key.name)
+		ids, peeled = append(ids, row.id[:]), append(peeled, optional(row.peeled))
 	}
-	flight.Queue(`
-		insert into ref_history (repository, name, position, id, peeled, forced)
-		select repository, name, position, id, peeled, forced
-		from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bytea[], $6::boolean[])
-			as h (repository, name, position, id, peeled, forced)`,
-		repositories, names, positions, ids, peeled, forced)
+	if len(gone) > 0 {
+		flight.Queue(`
+			delete from refs r using unnest($1::bigint[], $2::text[]) as g (repository, name)
+			where r.repository = g.repository and r.name = g.name collate "C"`, goneFrom, gone)
+	}
+	if len(names) > 0 {
+		flight.Queue(`
+			insert into refs (repository, name, id, peeled)
+			select repository, name, id, peeled
+			from unnest($1::bigint[], $2::text[], $3::bytea[], $4::bytea[]) as r (repository, name, id, peeled)
+			on conflict (repository, name) do update set id = excluded.id, peeled = excluded.peeled`,
+			repositories, names, ids, peeled)
+	}
 }
 
 func (c *changes) queuePacks(flight *pgx.Batch) {
-	for _, row := range c.packs {
-		// The same objects pushed again make the same pack: it is there already.
-		flight.Queue(`
-			insert into packs (repository, pack, position, version, objects, bytes) values ($1, $2, $3, $4, $5, $6)
-			on conflict (repository, pack) do nothing`,
-			row.repository, row.pack.ID[:], row.position, row.version, row.pack.Objects, row.pack.Bytes)
+	if len(c.packs) == 0 {
+		return
 	}
+	var repositories, positions, objects, bytes []int64
+	var packs [][]byte
+	for _, row := range c.packs {
+		repositories, positions, packs = append(repositories, int64(row.repository)), append(positions, row.position), append(packs, row.pack.ID[:])
+		objects, bytes = append(objects, row.pack.Objects), append(bytes, row.pack.Bytes)
+	}
+	// The same objects pushed again make the same pack: it is there already.
+	flight.Queue(`
+		insert into packs (repository, pack, position, objects, bytes)
+		select repository, pack, position, objects, bytes
+		from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[]) as p (repository, pack, position, objects, bytes)
+		on conflict (repository, pack) do nothing`,
+		repositories, packs, positions, objects, bytes)
 }
 
 // optional is an id for a column that is null when there is none.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
@@ -13,18 +11,18 @@ import (
 )
 
 // Push appends a push to the log, whose Arbiter decides it, and returns one result for
-// each update. It gives the push an id: if the database is lost while committing, the
-// log finds out by it whether the push happened, and does not do it twice. Errors are
+// each update. If the database is lost while committing, the log finds out whether the push
+// happened, and does not do it twice. Errors are
 // those of eventstore.Log.Append; a repository that is gone is a *domain.NotFoundError.
 func Push(ctx context.Context, log *eventstore.Log, id domain.RepositoryID, push repository.PushRefs, meta domain.Metadata) ([]git.RefResult, error) {
 	appended, err := log.Append(ctx, eventstore.Proposal{
-		ID: uuid.Must(uuid.NewV7()).String(), Stream: domain.RepositoryStream(id), Expect: eventstore.Any, Claim: push, Meta: meta,
+		Stream: domain.RepositoryStream(id), Claim: push, Meta: meta,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if appended.Repeated {
-		return repeatedResults(push, appended.Events), nil
+	if appended.Found {
+		return foundResults(push, appended.Events), nil
 	}
 	results, ok := appended.Outcome.([]git.RefResult)
 	if !ok {
@@ -33,9 +31,9 @@ func Push(ctx context.Context, log *eventstore.Log, id domain.RepositoryID, push
 	return results, nil
 }
 
-// repeatedResults answers a push whose commit was found in the log after the answer to
+// foundResults answers a push whose commit was found in the log after the answer to
 // it was lost: the refs in its event moved, and the others did not.
-func repeatedResults(push repository.PushRefs, events []domain.Recorded) []git.RefResult {
+func foundResults(push repository.PushRefs, events []domain.Recorded) []git.RefResult {
 	type move struct {
 		name     string
 		from, to git.ObjectID

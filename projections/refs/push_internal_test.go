@@ -9,13 +9,13 @@ import (
 )
 
 // The answer to a push that was found in the log says of each ref whether it moved.
-func TestRepeatedResults(t *testing.T) {
+func TestFoundResults(t *testing.T) {
 	one, two := git.ObjectID{1}, git.ObjectID{2}
 	push := repository.PushRefs{Updates: []git.RefUpdate{
 		{Name: "refs/heads/main", New: one},
 		{Name: "refs/heads/stale", Old: one, New: two},
 	}}
-	results := repeatedResults(push, []domain.Recorded{
+	results := foundResults(push, []domain.Recorded{
 		{Event: repository.RefsUpdated{Updates: []git.RefUpdate{{Name: "refs/heads/main", New: one, Peeled: two}}}},
 		{Event: repository.DefaultBranchChanged{New: "refs/heads/main"}},
 	})

@@ -4,93 +4,99 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/eventstore"
 )
-
-// Snapshot is a repository's refs and packs at one version of its stream.
-type Snapshot struct {
-	Repository domain.RepositoryID
-	Storage    string // name of its folder on the shared home
-	Position   int64  // of its newest event
-	Version    int64  // of its stream
-	Head       string // full name of the default branch
-	Refs       *Set
-	Packs      []git.Pack // oldest first; not to be changed
-}
 
 // Reader serves snapshots.
 type Reader struct {
 	pool  *pgxpool.Pool
+	log   *eventstore.Log
 	cache *cache
 }
 
 // NewReader makes a reader whose cache holds at most cacheBytes of refs and packs.
-func NewReader(pool *pgxpool.Pool, cacheBytes int64) *Reader {
-	return &Reader{pool: pool, cache: newCache(cacheBytes)}
+func NewReader(pool *pgxpool.Pool, log *eventstore.Log, cacheBytes int64) *Reader {
+	return &Reader{pool: pool, log: log, cache: newCache(cacheBytes)}
 }
 
 // Snapshot returns the repository as it is now, on every node: one indexed read
-// tells whether the cached one still holds, and if not only what changed since is
-// read. A repository that does not exist or was deleted is a *domain.NotFoundError.
+// tells whether the cached one still holds, and if not brings what changed since.
+// A repository that does not exist or was deleted is a *domain.NotFoundError.
 func (r *Reader) Snapshot(ctx context.Context, id domain.RepositoryID) (*Snapshot, error) {
-	version, err := r.version(ctx, id)
+	snapshot, err := r.current(ctx, r.cache.entry(id))
 	if err != nil {
 		return nil, err
 	}
-	entry := r.cache.entry(id)
-	if cached := entry.current(); cached != nil && cached.Version == version {
+	if !snapshot.exists() {
+		return nil, domain.NotFound("repository", "The repository does not exist.")
+	}
+	return snapshot, nil
+}
+
+func (r *Reader) current(ctx context.Context, e *entry) (*Snapshot, error) {
+	known := r.log.KnownHead()
+	cached, seen := e.state()
+	if cached == nil {
+		return r.first(ctx, e)
+	}
+	tail := tailOf(cached, seen)
+	if err := r.log.ReadTails(ctx, r.pool, tail); err != nil {
+		return nil, err
+	}
+	fresh := cached
+	if len(tail.Events) > 0 {
+		var err error
+		if fresh, err = cached.after(tail.Events); err != nil {
+			return nil, err
+		}
+	}
+	return r.cache.put(e, fresh, max(known, fresh.Position)), nil
+}
+
+// first loads a snapshot that is not in the cache: one load a repository at a time, the
+// others find its result.
+func (r *Reader) first(ctx context.Context, e *entry) (fresh *Snapshot, err error) {
+	e.loading.Lock()
+	defer e.loading.Unlock()
+	if cached, _ := e.state(); cached != nil {
 		return cached, nil
 	}
-	// One load a repository at a time: the others find its result.
-	entry.loading.Lock()
-	defer entry.loading.Unlock()
-	cached := entry.current()
-	if cached != nil && cached.Version >= version {
-		return cached, nil
-	}
-	fresh, err := r.load(ctx, id, cached)
+	known := r.log.KnownHead()
+	// One view of the database, so that the rows and what the log holds behind them fit together.
+	err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		fresh, err = r.load(ctx, tx, e.id)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	r.cache.put(id, entry, fresh)
-	return fresh, nil
+	return r.cache.put(e, fresh, max(known, fresh.Position)), nil
 }
 
-func (r *Reader) version(ctx context.Context, id domain.RepositoryID) (version int64, err error) {
-	err = r.pool.QueryRow(ctx, `select version from repository_state where repository = $1 and not deleted`, id).Scan(&version)
-	return version, missing(err)
+func tailOf(s *Snapshot, known int64) *eventstore.Tail {
+	return &eventstore.Tail{Stream: domain.RepositoryStream(s.Repository), Version: s.Version, Known: known}
 }
 
-func missing(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return domain.NotFound("repository", "The repository does not exist.")
-	}
-	if err != nil {
-		return fmt.Errorf("read the repository's version: %w", err)
-	}
-	return nil
-}
-
-// load reads a snapshot, or what changed since a cached one.
-func (r *Reader) load(ctx context.Context, id domain.RepositoryID, cached *Snapshot) (*Snapshot, error) {
-	fresh := &Snapshot{Repository: id}
-	since, set := int64(0), newSet()
-	if cached != nil {
-		since, set, fresh.Packs = cached.Version, cached.Refs, slices.Clone(cached.Packs)
-	}
-	var changed []git.Ref
+// load reads the rows, and the events that the rows have not followed yet.
+func (r *Reader) load(ctx context.Context, tx pgx.Tx, id domain.RepositoryID) (*Snapshot, error) {
+	rows := emptySnapshot(id)
+	var all []git.Ref
 	flight := &pgx.Batch{}
-	flight.Queue(`select storage, position, version, head from repository_state where repository = $1 and not deleted`, id).
+	flight.Queue(`select storage, position, version, head, deleted from repository_state where repository = $1`, id).
 		QueryRow(func(row pgx.Row) error {
-			return missing(row.Scan(&fresh.Storage, &fresh.Position, &fresh.Version, &fresh.Head))
+			err := row.Scan(&rows.Storage, &rows.Position, &rows.Version, &rows.Head, &rows.deleted)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil // never made, or a moment ago
+			}
+			return err
 		})
-	flight.Queue(`select name, id, peeled from refs where repository = $1 and version > $2`, id, since).Query(func(rows pgx.Rows) error {
+	flight.Queue(`select name, id, peeled from refs where repository = $1`, id).Query(func(rows pgx.Rows) error {
 		var ref git.Ref
 		var id, peeled []byte
 		_, err := pgx.ForEachRow(rows, []any{&ref.Name, &id, &peeled}, func() error {
@@ -98,28 +104,28 @@ func (r *Reader) load(ctx context.Context, id domain.RepositoryID, cached *Snaps
 			if peeled != nil {
 				ref.Peeled = git.ObjectID(peeled)
 			}
-			changed = append(changed, ref)
+			all = append(all, ref)
 			return nil
 		})
 		return err
 	})
-	flight.Queue(`select pack, objects, bytes from packs where repository = $1 and version > $2 order by version`, id, since).Query(func(rows pgx.Rows) error {
+	flight.Queue(`select pack, objects, bytes from packs where repository = $1 order by position`, id).Query(func(found pgx.Rows) error {
 		var pack git.Pack
 		var id []byte
-		_, err := pgx.ForEachRow(rows, []any{&id, &pack.Objects, &pack.Bytes}, func() error {
+		_, err := pgx.ForEachRow(found, []any{&id, &pack.Objects, &pack.Bytes}, func() error {
 			pack.ID = git.ObjectID(id)
-			fresh.Packs = append(fresh.Packs, pack)
+			rows.Packs = append(rows.Packs, pack)
 			return nil
 		})
 		return err
 	})
-	// One database snapshot for the three, so that they fit together.
-	err := pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		return tx.SendBatch(ctx, flight).Close()
-	})
-	if err != nil {
+	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
 		return nil, fmt.Errorf("read the repository's refs: %w", err)
 	}
-	fresh.Refs = set.with(changed)
-	return fresh, nil
+	rows.Refs = rows.Refs.with(all)
+	tail := tailOf(rows, rows.Position)
+	if err := r.log.ReadTails(ctx, tx, tail); err != nil {
+		return nil, err
+	}
+	return rows.after(tail.Events)
 }

@@ -53,3 +53,19 @@ func (s *Set) Prefixed(prefix string) iter.Seq[git.Ref] {
 		})
 	}
 }
+
+// inTheWay yields the refs that are folders of name or lie below it.
+func (s *Set) inTheWay(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for folder := range git.Folders(name) {
+			if _, exists := s.Get(folder); exists && !yield(folder) {
+				return
+			}
+		}
+		for ref := range s.Prefixed(name + "/") {
+			if !yield(ref.Name) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package logbench
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annal-git/annal/eventstore"
+)
+
+// appends is a load of pushes by writers who are spread over nodes, on a database of its
+// own, and R(writers) beside it.
+func appends(b *testing.B, writers, nodes int) (ours, raw func() load) {
+	b.Helper()
+	s := theServer(b)
+	url := s.database(b)
+	pool := connect(b, url)
+	var all []*node
+	for i := range nodes {
+		all = append(all, openNode(b, pool, fmt.Sprint("node-", i+1)))
+	}
+	pushing := pushers(b, all, writers)
+	ours = func() load {
+		return s.run(b, writers, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
+	}
+	return ours, s.raw(b, url, writers, nil)
+}
+
+func appendAt(writers, nodes int) func(*testing.B) float64 {
+	return func(b *testing.B) float64 {
+		ours, raw := appends(b, writers, nodes)
+		return paired(ours, raw, throughput)
+	}
+}
+
+func appendCPU(b *testing.B) float64 {
+	ours, raw := appends(b, 64, 1)
+	return paired(ours, raw, func(ours, raw load) float64 { return ours.cpuPerOperation() / raw.cpuPerOperation() })
+}
+
+func appendP99(b *testing.B) float64 {
+	ours, raw := appends(b, 64, 1)
+	return paired(ours, raw, func(ours, raw load) float64 { return float64(ours.quantile(0.99)) / float64(raw.quantile(0.99)) })
+}
+
+// distance is how far away the server is in appendFar, there and back.
+const distance = 500 * time.Microsecond
+
+func appendFar(b *testing.B) float64 {
+	s := theServer(b)
+	url := s.database(b)
+	far := func(config *pgx.ConnConfig) {
+		dial := config.DialFunc
+		config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return newFarConn(conn, distance), nil
+		}
+	}
+	near := connect(b, url)
+	config := near.Config()
+	far(config.ConnConfig)
+	pool, err := pgxpool.NewWithConfig(b.Context(), config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(pool.Close)
+	pushing := pushers(b, []*node{openNode(b, pool, "far")}, 1)
+	ours := func() load {
+		return s.run(b, 1, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
+	}
+	return paired(ours, s.raw(b, url, 1, far), func(ours, raw load) float64 {
+		return float64(ours.quantile(0.5)) / float64(raw.quantile(0.5))
+	})
+}
+
+// wakeUp compares the throughput of 64 writers with three other nodes listening to that
+// with none.
+func wakeUp(b *testing.B) float64 {
+	s := theServer(b)
+	url := s.database(b)
+	pool := connect(b, url)
+	pushing := pushers(b, []*node{openNode(b, pool, "node")}, 64)
+	ours := func() load {
+		return s.run(b, 64, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
+	}
+	return paired(func() load {
+		for range 3 {
+			other, err := eventstore.Open(b.Context(), pool, eventstore.Options{Types: eventstore.Types()})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer other.Close()
+		}
+		return ours()
+	}, ours, throughput)
+}

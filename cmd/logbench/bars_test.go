@@ -1,0 +1,79 @@
+package logbench
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// bar is one promise. A value beyond must is kept; reach is what we believe is possible.
+type bar struct {
+	name        string
+	must, reach float64
+	atMost      bool // small values are good ones
+	unit        string
+	measure     func(b *testing.B) float64
+}
+
+// bars of the design, by their names in docs/performance.md.
+var bars = []bar{
+	{name: "append64", must: 2.5, reach: 3.0, unit: "R(64)", measure: appendAt(64, 1)},
+	{name: "append64-cpu", must: 0.30, reach: 0.22, atMost: true, unit: "of the raw insert's CPU", measure: appendCPU},
+	{name: "append64-p99", must: 0.4, reach: 0.25, atMost: true, unit: "of the raw insert's p99", measure: appendP99},
+	{name: "append150", must: 3.5, reach: 4.0, unit: "R(150)", measure: appendAt(150, 1)},
+	{name: "append150-3nodes", must: 2.5, reach: 3.0, unit: "R(150)", measure: appendAt(150, 3)},
+	{name: "append64-3nodes", must: 1.5, reach: 1.8, unit: "R(64)", measure: appendAt(64, 3)},
+	{name: "append1", must: 0.75, reach: 0.9, unit: "R(1)", measure: appendAt(1, 1)},
+	{name: "append1-far", must: 1.10, reach: 1.05, atMost: true, unit: "of the raw insert's p50, 0.5 ms away", measure: appendFar},
+	{name: "wakeup", must: 0.90, reach: 0.95, unit: "of the throughput without listeners", measure: wakeUp},
+}
+
+// BenchmarkBars measures each bar once and prints a line for it. It takes minutes; choose
+// with -bench Bars/append64.
+func BenchmarkBars(b *testing.B) {
+	for _, bar := range bars {
+		b.Run(bar.name, func(b *testing.B) {
+			var value float64
+			for b.Loop() {
+				value = bar.measure(b)
+			}
+			sign, verdict := ">=", "short"
+			if bar.atMost {
+				sign = "<="
+			}
+			switch {
+			case bar.meets(value, bar.reach):
+				verdict = "reached"
+			case bar.meets(value, bar.must):
+				verdict = "kept"
+			}
+			fmt.Printf("\n%-18s %8.2f %s   must %s %g, reach %g: %s\n", bar.name, value, bar.unit, sign, bar.must, bar.reach, verdict)
+			b.ReportMetric(value, "value")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func (bar bar) meets(value, mark float64) bool {
+	if bar.atMost {
+		return value <= mark
+	}
+	return value >= mark
+}
+
+// repetitions of a measurement, of which the median counts.
+const repetitions = 5
+
+// paired measures two loads alternately and returns the median of the ratios that value
+// makes of each pair.
+func paired(ours, raw func() load, value func(ours, raw load) float64) float64 {
+	ratios := make([]float64, repetitions)
+	for i := range ratios {
+		r := raw()
+		ratios[i] = value(ours(), r)
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
+func throughput(ours, raw load) float64 { return ours.perSecond() / raw.perSecond() }

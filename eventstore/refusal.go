@@ -1,0 +1,38 @@
+package eventstore
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Codes of refusals by the database: its function log.append's own, and PostgreSQL's.
+const (
+	codeUnseen   = "AN001"
+	codeWentBack = "AN002"
+	codeUnique   = "23505"
+	codeCheck    = "23514"
+)
+
+// appendError makes ErrWentBack of the database's refusal.
+func appendError(err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == codeWentBack {
+		return ErrWentBack
+	}
+	return err
+}
+
+// needsReread reports whether a batch was refused because what it was decided on is not
+// the newest state of its streams.
+func needsReread(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) &&
+		(refused.Code == codeUnseen || (refused.Code == codeUnique && refused.SchemaName == "log"))
+}
+
+// isFull reports whether the newest partition of the log has no room.
+func isFull(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == codeCheck && refused.SchemaName == "log"
+}

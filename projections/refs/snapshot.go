@@ -1,0 +1,80 @@
+package refs
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
+)
+
+// Snapshot is a repository's refs and packs at one version of its stream.
+type Snapshot struct {
+	Repository domain.RepositoryID
+	Storage    string // name of its folder on the shared home
+	Position   int64  // of its newest event
+	Version    int64  // of its stream
+	Head       string // full name of the default branch
+	Refs       *Set
+	Packs      []git.Pack // oldest first; not to be changed
+
+	deleted bool
+}
+
+func emptySnapshot(id domain.RepositoryID) *Snapshot {
+	return &Snapshot{Repository: id, Refs: newSet()}
+}
+
+// exists reports whether there is a repository that is not deleted.
+func (s *Snapshot) exists() bool { return s.Version > 0 && !s.deleted }
+
+// hasBranches reports whether a ref below refs/heads/ exists.
+func (s *Snapshot) hasBranches() bool {
+	for range s.Refs.Prefixed("refs/heads/") {
+		return true
+	}
+	return false
+}
+
+// after returns the snapshot as later events of the repository's stream leave it.
+func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
+	next := *s
+	var moved []git.Ref
+	for _, e := range events {
+		if e.Version != next.Version+1 {
+			return nil, fmt.Errorf("event %d has version %d of %s, which is at %d", e.Position, e.Version, e.Stream, next.Version)
+		}
+		next.Version, next.Position = e.Version, e.Position
+		switch event := e.Event.(type) {
+		case repository.Created:
+			next.Storage, next.Head = event.Storage, event.DefaultBranch
+		case repository.DefaultBranchChanged:
+			next.Head = event.New
+		case repository.Deleted:
+			next.deleted = true
+		case repository.Restored:
+			next.deleted = false
+		case repository.RefsUpdated:
+			for _, u := range event.Updates {
+				moved = append(moved, git.Ref{Name: u.Name, ID: u.New, Peeled: u.Peeled})
+			}
+			next.Packs = withPack(next.Packs, event.Pack)
+		case domain.Unknown:
+			return nil, fmt.Errorf("event %d of %s has the type %q, which this version does not know", e.Position, e.Stream, event.Type)
+		}
+	}
+	if len(moved) > 0 {
+		next.Refs = next.Refs.with(moved)
+	}
+	return &next, nil
+}
+
+// withPack returns packs and one more, without changing what others read. The same objects
+// pushed again make the same pack, which is there already.
+func withPack(packs []git.Pack, pack *git.Pack) []git.Pack {
+	if pack == nil || slices.ContainsFunc(packs, func(p git.Pack) bool { return p.ID == pack.ID }) {
+		return packs
+	}
+	return append(slices.Clip(packs), *pack)
+}
