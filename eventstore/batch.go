@@ -152,7 +152,7 @@ func (b *batch) decide(l *Log) error {
 
 // place appends the entries of request i.
 func (b *batch) place(i int, r *request, types *Registry) (err error) {
-	stream, events, version := r.proposal.Stream, r.proposal.Events, int64(0)
+	stream, version := r.proposal.Stream, int64(0)
 	if r.claim != nil {
 		if r.claim.Err != nil {
 			b.answers[i].err = r.claim.Err
@@ -165,7 +165,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 		if r.entries, err = r.prepared.encode(types, r.claim.Events); err != nil {
 			return err
 		}
-		events, version = r.claim.Events, r.claim.Version
+		version = r.claim.Version
 		b.known = min(b.known, r.claim.Known)
 	} else {
 		version = b.versions[stream]
@@ -173,13 +173,13 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 			b.answers[i].err = &VersionConflictError{Stream: stream, Expected: int64(expect), Actual: version}
 			return nil
 		}
-		b.versions[stream] = version + int64(len(events))
+		b.versions[stream] = version + int64(len(r.entries))
 	}
 	for n, e := range r.entries {
 		b.entries = append(b.entries, e)
 		b.owners = append(b.owners, i)
 		b.recorded = append(b.recorded, domain.Recorded{
-			Stream: stream, Version: version + int64(n) + 1, ID: r.id.String(), Event: events[n], Meta: r.proposal.Meta,
+			Stream: stream, Version: version + int64(n) + 1, ID: r.id.String(), Event: e.event, Meta: r.proposal.Meta,
 		})
 	}
 	return nil
@@ -197,7 +197,7 @@ func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
 	salts, data := [][]byte{}, [][]byte{}
 	for i, e := range b.entries {
 		r := b.recorded[i]
-		streams[i], types[i], versions[i], ids[i] = string(r.Stream), r.Event.EventType(), r.Version, b.requests[b.owners[i]].id
+		streams[i], types[i], versions[i], ids[i] = string(r.Stream), e.name, r.Version, b.requests[b.owners[i]].id
 		bodies[i], metas[i] = string(e.body), string(e.meta)
 		for _, p := range e.personal {
 			personalEvents, parts, subjects = append(personalEvents, int32(i+1)), append(parts, p.part), append(subjects, int64(p.subject))

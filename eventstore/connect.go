@@ -1,17 +1,23 @@
 package eventstore
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // schemas is where names without a schema are looked for. A rebuild of a projection
 // puts its own schema in front.
 const schemas = `log, refs, catalog, access, projections, activity, reposearch, public`
+
+// readBuffer is how much is taken from a connection at once, in bytes, if it is there.
+const readBuffer = 64 << 10
 
 // Connect opens a pool whose connections work as the role annal_app, which may add
 // to the log and not change it. url is a PostgreSQL connection URL; the database
@@ -23,6 +29,9 @@ func Connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "annal"
 	config.ConnConfig.RuntimeParams["search_path"] = schemas
+	config.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
+	}
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `set role annal_app`)
 		return err

@@ -8,7 +8,8 @@ import (
 
 // entry is one event, encoded.
 type entry struct {
-	event    domain.Event
+	event    domain.Event // as everybody will read it
+	name     string       // of the type it is stored as
 	body     []byte
 	meta     []byte
 	personal []personalRow
@@ -34,26 +35,27 @@ func prepare(meta domain.Metadata) prepared {
 	return p
 }
 
-// encode prepares events for the log: the body without personal data, and the
-// personal data beside it. An unregistered type is an *UnknownTypeError.
+// encode prepares events for the log: the body without personal data, and the personal
+// data beside it, in the version that every node reads. Errors are *UnknownTypeError and
+// *NotYetReadError.
 func (p prepared) encode(types *Registry, events []domain.Event) ([]entry, error) {
 	entries := make([]entry, len(events))
 	for i, event := range events {
-		known, ok := types.types[event.EventType()]
-		if !ok {
-			return nil, &UnknownTypeError{Type: event.EventType()}
-		}
-		body, err := canonicalJSON(event)
+		known, event, err := types.writable(event)
 		if err != nil {
-			return nil, fmt.Errorf("encode event of type %s: %w", event.EventType(), err)
+			return nil, err
 		}
-		entries[i] = entry{event: event, body: body, meta: p.meta, personal: p.origin}
+		e := entry{event: known.upcast(event), name: known.name, meta: p.meta, personal: p.origin}
+		if e.body, err = canonicalJSON(event); err != nil {
+			return nil, fmt.Errorf("encode event of type %s: %w", known.name, err)
+		}
 		if known.personal != nil {
 			part, subject := known.personal(event)
-			if err := entries[i].keep(p, part, subject); err != nil {
-				return nil, fmt.Errorf("encode the personal part of type %s: %w", event.EventType(), err)
+			if err := e.keep(p, part, subject); err != nil {
+				return nil, fmt.Errorf("encode the personal part of type %s: %w", known.name, err)
 			}
 		}
+		entries[i] = e
 	}
 	return entries, nil
 }

@@ -17,7 +17,8 @@ const maxExecutions = 20
 // else it starts over. The state it returns includes the new events. Pushes are
 // left out of the fold: no administrative decision rests on them.
 //
-// Errors of decide and of Append come through as they are.
+// Errors of decide and of Append come through as they are. A stream that holds an event
+// of a type that is not registered cannot be decided on: *UnknownTypeError.
 func Execute[S any](
 	ctx context.Context, l *Log, stream domain.Stream, evolve func(S, domain.Event) S,
 	meta domain.Metadata, decide func(S) ([]domain.Event, error),
@@ -39,8 +40,8 @@ func Execute[S any](
 		if err != nil {
 			return state, Appended{}, err
 		}
-		for _, event := range events {
-			state = evolve(state, event)
+		for _, event := range appended.Events {
+			state = evolve(state, event.Event)
 		}
 		return state, appended, nil
 	}
@@ -66,6 +67,9 @@ func fold[S any](ctx context.Context, l *Log, stream domain.Stream, evolve func(
 		return state, 0, err
 	}
 	for _, event := range events {
+		if unknown, ok := event.Event.(domain.Unknown); ok {
+			return state, 0, &UnknownTypeError{Position: event.Position, Type: unknown.Type}
+		}
 		state = evolve(state, event.Event)
 	}
 	return state, version, nil

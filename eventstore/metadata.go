@@ -8,7 +8,7 @@ import (
 )
 
 // storedMeta is domain.Metadata as the log keeps it: without personal data, with
-// the commitments to it.
+// the commitments to it. The correlation is left out where it is the request.
 type storedMeta struct {
 	Actor       domain.UserID `json:"actor,omitempty"`
 	Auth        string        `json:"auth,omitempty"`
@@ -27,10 +27,41 @@ type commitments struct {
 
 // storable is what the log keeps of m, without commitments.
 func storable(m domain.Metadata) storedMeta {
-	return storedMeta{
+	stored := storedMeta{
 		Actor: m.Actor, Auth: m.Auth, RequestID: m.RequestID,
 		Correlation: m.Correlation, Causation: m.Causation, Node: m.Node,
 	}
+	if stored.Correlation == stored.RequestID {
+		stored.Correlation = ""
+	}
+	return stored
+}
+
+// metadata is the inverse of storable.
+func (m storedMeta) metadata(from origin) domain.Metadata {
+	if m.Correlation == "" {
+		m.Correlation = m.RequestID
+	}
+	return domain.Metadata{
+		Actor: m.Actor, Auth: m.Auth, Address: from.Address, RequestID: m.RequestID,
+		Correlation: m.Correlation, Causation: m.Causation, Node: m.Node,
+	}
+}
+
+// decodeMetadata puts metadata together again; from is the personal part of it, nil if
+// there is none.
+func decodeMetadata(data, from []byte, shared *names) (domain.Metadata, error) {
+	var stored storedMeta
+	if err := stored.decode(data, shared); err != nil {
+		return domain.Metadata{}, err
+	}
+	var o origin
+	if from != nil {
+		if err := o.decode(from, shared); err != nil {
+			return domain.Metadata{}, err
+		}
+	}
+	return stored.metadata(o), nil
 }
 
 // AppendJSON implements appender.
@@ -60,35 +91,38 @@ func appendText(b []byte, name, text string) []byte {
 	return canonical.AppendString(canonical.AppendName(b, name), text)
 }
 
-// DecodeJSON implements decoder.
-func (m *storedMeta) DecodeJSON(data []byte) error {
+// decode reads what AppendJSON writes into the zero value, as encoding/json does, but
+// passes over commitments. What is the same in many events is shared.
+func (m *storedMeta) decode(data []byte, shared *names) error {
 	r := canonical.NewReader(data)
 	r.Expect(`{`)
 	if r.Name("actor") {
 		m.Actor = domain.UserID(r.Int())
 	}
-	m.Auth = readText(&r, "auth")
-	m.Causation = readText(&r, "causation")
+	m.Auth = shared.of(readText(&r, "auth"))
+	m.Causation = string(readText(&r, "causation"))
 	if r.Name("commitments") {
 		r.Expect(`{`)
-		m.Commitments.Event = readText(&r, "event")
-		m.Commitments.Origin = readText(&r, "origin")
+		readText(&r, "event")
+		readText(&r, "origin")
 		r.Expect(`}`)
 	}
-	m.Correlation = readText(&r, "correlation")
-	m.Node = readText(&r, "node")
-	m.RequestID = readText(&r, "request")
+	m.Correlation = string(readText(&r, "correlation"))
+	m.Node = shared.of(readText(&r, "node"))
+	m.RequestID = string(readText(&r, "request"))
 	r.Expect(`}`)
 	if r.Done() {
 		return nil
 	}
 	*m = storedMeta{}
-	return json.Unmarshal(data, m)
+	err := json.Unmarshal(data, m)
+	m.Commitments = commitments{}
+	return err
 }
 
-func readText(r *canonical.Reader, name string) string {
+func readText(r *canonical.Reader, name string) []byte {
 	if !r.Name(name) {
-		return ""
+		return nil
 	}
-	return r.String()
+	return r.Raw()
 }

@@ -61,11 +61,11 @@ func (o origin) AppendJSON(b []byte) []byte {
 	return append(canonical.AppendString(append(b, `{"address":`...), o.Address), '}')
 }
 
-// DecodeJSON implements decoder.
-func (o *origin) DecodeJSON(data []byte) error {
+// decode reads what AppendJSON writes into the zero value, as encoding/json does.
+func (o *origin) decode(data []byte, shared *names) error {
 	r := canonical.NewReader(data)
 	r.Expect(`{"address":`)
-	o.Address = r.String()
+	o.Address = shared.of(r.Raw())
 	r.Expect(`}`)
 	if r.Done() {
 		return nil

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,8 @@ type Querier interface {
 
 // ReadTails fills in the events of several tails in one round trip. Whoever keeps the
 // state of a stream in memory asks so, before each use, whether it is still the newest:
-// for a stream that has not moved it is one look into one index.
+// for a stream that has not moved it is one look into one index. An event of a type that
+// is not registered is an *UnknownTypeError: who does not know it does not know the state.
 func (l *Log) ReadTails(ctx context.Context, q Querier, tails ...*Tail) error {
 	flight := &pgx.Batch{}
 	for _, t := range tails {
@@ -51,6 +53,9 @@ func (l *Log) scanTail(rows pgx.Rows, t *Tail) error {
 			return fmt.Errorf("stream %s has version %d where %d should be", t.Stream, version, expected)
 		}
 		event, err := l.options.Types.Decode(name, []byte(body), nil)
+		if unknown, ok := errors.AsType[*UnknownTypeError](err); ok {
+			unknown.Position = position
+		}
 		if err != nil {
 			return err
 		}
