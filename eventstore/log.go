@@ -47,6 +47,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, options Options) (*Log, error
 	if options.Poll == 0 {
 		options.Poll = 250 * time.Millisecond
 	}
+	options.Inline = append([]Inline{erasure{}}, options.Inline...)
 	l := &Log{pool: pool, options: options}
 	l.follower = newFollower(pool, options)
 	l.committer = newCommitter(l)

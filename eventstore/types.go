@@ -39,6 +39,7 @@ func Types() *Registry {
 	Register[account.TokenCreated](r)
 	Register[account.TokenChanged](r)
 	Register[account.TokenRevoked](r)
+	Register[account.Erased](r)
 
 	Register[access.Granted](r)
 	Register[access.Revoked](r)

@@ -57,6 +57,16 @@ func TestDecide(t *testing.T) {
 		{name: "change nothing", given: []domain.Event{created}, when: account.ChangeProfile{Email: new("jane@example.com")}},
 		{name: "deactivate", given: []domain.Event{created}, when: account.Deactivate{}, then: []domain.Event{account.Deactivated{ID: 5}}},
 		{name: "deactivate twice", given: []domain.Event{created, account.Deactivated{ID: 5}}, when: account.Deactivate{}},
+		{name: "erase", given: []domain.Event{created, token}, when: account.Erase{}, then: []domain.Event{account.Erased{ID: 5, Positions: [][2]int64{}}}},
+		{name: "erase nobody", when: account.Erase{}, fails: new(*domain.NotFoundError)},
+		{name: "erase twice", given: []domain.Event{created, account.Erased{ID: 5}}, when: account.Erase{}},
+		{
+			name: "erase more", given: []domain.Event{created, account.Erased{ID: 5}}, when: account.Erase{Positions: [][2]int64{{7, 9}}},
+			then: []domain.Event{account.Erased{ID: 5, Positions: [][2]int64{{7, 9}}}},
+		},
+		{name: "activate an erased user", given: []domain.Event{created, account.Erased{ID: 5}}, when: account.Activate{}, fails: new(*domain.ConflictError)},
+		{name: "give an erased user a password", given: []domain.Event{created, account.Erased{ID: 5}}, when: account.SetPassword{Hash: "h"}, fails: new(*domain.ConflictError)},
+		{name: "revoke a token of an erased user", given: []domain.Event{created, token, account.Erased{ID: 5}}, when: account.RevokeToken{ID: 9}, fails: new(*domain.ConflictError)},
 		{name: "activate", given: []domain.Event{created, account.Deactivated{ID: 5}}, when: account.Activate{}, then: []domain.Event{account.Activated{ID: 5}}},
 		{
 			name: "token keeps the strongest permission of each level", given: []domain.Event{created},

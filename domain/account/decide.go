@@ -19,6 +19,7 @@ type State struct {
 	Type     Type
 	Profile  Profile
 	Inactive bool
+	Erased   bool              // for ever; Inactive too, and nothing of the rest is left
 	Tokens   map[TokenID]Token // live ones; expired ones stay until they are revoked
 }
 
@@ -47,6 +48,8 @@ func Evolve(s State, event domain.Event) State {
 	case TokenRevoked:
 		s.Tokens = maps.Clone(s.Tokens)
 		delete(s.Tokens, e.ID)
+	case Erased:
+		s = State{ID: s.ID, Type: s.Type, Inactive: true, Erased: true}
 	}
 	return s
 }
@@ -61,7 +64,7 @@ func withToken(tokens map[TokenID]Token, id TokenID, token Token) map[TokenID]To
 }
 
 // Command is something one may ask of a user: Create, ChangeProfile, SetPassword,
-// Deactivate, Activate, CreateToken, ChangeToken or RevokeToken.
+// Deactivate, Activate, Erase, CreateToken, ChangeToken or RevokeToken.
 type Command interface{ command() }
 
 // Create makes a user. Slug is derived; an empty DisplayName means the name.
@@ -87,6 +90,9 @@ type Deactivate struct{}
 // Activate lets the user in again.
 type Activate struct{}
 
+// Erase forgets the user, and the personal parts of the events at Positions (see Erased).
+type Erase struct{ Positions [][2]int64 }
+
 // CreateToken gives the user a token.
 type CreateToken struct {
 	ID          TokenID
@@ -111,6 +117,7 @@ func (ChangeProfile) command() {}
 func (SetPassword) command()   {}
 func (Deactivate) command()    {}
 func (Activate) command()      {}
+func (Erase) command()         {}
 func (CreateToken) command()   {}
 func (ChangeToken) command()   {}
 func (RevokeToken) command()   {}
@@ -123,6 +130,12 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 	}
 	if s.ID == 0 {
 		return nil, domain.NotFound("user", "The user does not exist.")
+	}
+	if c, ok := command.(Erase); ok {
+		return s.erase(c)
+	}
+	if s.Erased {
+		return nil, domain.Conflict("", "The user has been erased.")
 	}
 	switch c := command.(type) {
 	case ChangeProfile:
@@ -248,6 +261,18 @@ func checkToken(name string, permissions []access.Permission) ([]access.Permissi
 		return nil, domain.Invalid("permissions", "The token needs a project or a repository permission.")
 	}
 	return kept, nil
+}
+
+// erase is asked again for each part of the log, and again if something has come since.
+func (s State) erase(c Erase) ([]domain.Event, error) {
+	if s.Erased && len(c.Positions) == 0 {
+		return nil, nil
+	}
+	positions := c.Positions
+	if positions == nil {
+		positions = [][2]int64{}
+	}
+	return one(Erased{ID: s.ID, Positions: positions}), nil
 }
 
 func noToken() error { return domain.NotFound("token", "The token does not exist.") }

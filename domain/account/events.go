@@ -138,7 +138,19 @@ type TokenRevoked struct {
 // EventType implements domain.Event.
 func (TokenRevoked) EventType() string { return "user.token_revoked.v1" }
 
+// Erased forgets a user for ever: who he was, his tokens, where his requests came from.
+// The personal parts of the events at Positions, ranges with both ends included, are
+// deleted in the transaction that appends this event. There is one such event for each
+// part of the log that an erasure goes through.
+type Erased struct {
+	ID        domain.UserID `json:"id"`
+	Positions [][2]int64    `json:"positions"`
+}
+
+// EventType implements domain.Event.
+func (Erased) EventType() string { return "account.erased.v1" }
+
 var (
-	_ = []domain.Event{Deactivated{}, Activated{}, TokenRevoked{}}
+	_ = []domain.Event{Erased{}, Deactivated{}, Activated{}, TokenRevoked{}}
 	_ = []domain.Personal{&Created{}, &ProfileChanged{}, &PasswordSet{}, &TokenCreated{}, &TokenChanged{}}
 )

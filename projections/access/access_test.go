@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
@@ -18,14 +21,15 @@ func TestMain(m *testing.M) { eventstoretest.Main(m) }
 
 // world is a log with the projection beside it, and short words to fill it.
 type world struct {
-	t   *testing.T
-	log *eventstore.Log
+	t    *testing.T
+	log  *eventstore.Log
+	pool *pgxpool.Pool
 	*access.Reader
 }
 
 func newWorld(t *testing.T) world {
 	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{access.Projection{}}})
-	return world{t: t, log: log, Reader: access.NewReader(pool)}
+	return world{t: t, log: log, pool: pool, Reader: access.NewReader(pool)}
 }
 
 func (w world) append(stream domain.Stream, events ...domain.Event) error {
@@ -121,6 +125,62 @@ func TestErasedUser(t *testing.T) {
 	if tokens, _, err := w.Tokens(ctx, 2, access.Page{Limit: 10}); err != nil || len(tokens) != 0 {
 		t.Errorf("tokens of an erased user %+v, %v", tokens, err)
 	}
+}
+
+// Erasing a user leaves what a rebuild from the log would.
+func TestErase(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	w.must("user/1", user(1, "admin"), granted(1, rights.SysAdmin, rights.Target{}))
+	w.must("user/2", user(2, "ada"), account.PasswordSet{ID: 2, Secret: account.Secret{Hash: "h"}},
+		account.TokenCreated{User: 2, ID: 7, Permissions: rights.OnProject, Details: account.TokenDetails{Name: "ci", Hash: []byte{1}}},
+		granted(2, rights.ProjectRead, rights.Target{Project: 1}))
+	erase := func(id domain.UserID) error { return eventstore.Erase(ctx, w.log, id, domain.Metadata{}, nil) }
+	conflict(t, erase(1), "The last system administrator cannot be removed.")
+	if u, err := w.UserByName(ctx, "admin"); err != nil || !u.Active {
+		t.Errorf("who could not be erased is %+v, %v", u, err)
+	}
+	if err := erase(2); err != nil {
+		t.Fatal(err)
+	}
+	want := access.User{ID: 2, Name: "-erased-2", Slug: "-erased-2", DisplayName: "Erased user", Type: account.Normal}
+	if u, err := w.User(ctx, 2); err != nil || u != want {
+		t.Errorf("erased %+v, %v", u, err)
+	}
+	login, err := w.LoginByName(ctx, "-erased-2")
+	if err != nil || login.PasswordHash != "" || login.PasswordVersion <= 4 {
+		t.Errorf("login of an erased user %+v, %v", login, err)
+	}
+	_, _, err = w.TokenByHash(ctx, []byte{1})
+	missing(t, err)
+	w.must("user/3", user(3, "ada")) // the name is free again
+
+	events, err := w.log.ReadAll(ctx, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rebuilt := eventstoretest.Database(t)
+	if err := pgx.BeginFunc(ctx, rebuilt, func(tx pgx.Tx) error { return access.Projection{}.Apply(ctx, tx, events) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range (access.Projection{}).Tables() {
+		if live, anew := rowsOf(t, w.pool, table), rowsOf(t, rebuilt, table); !slices.Equal(live, anew) {
+			t.Errorf("%s has\n%q\nand rebuilt\n%q", table, live, anew)
+		}
+	}
+}
+
+func rowsOf(t *testing.T, pool *pgxpool.Pool, table string) []string {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `select t::text from `+table+` t order by 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts
 }
 
 func TestAdministrators(t *testing.T) {

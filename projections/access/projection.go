@@ -26,7 +26,7 @@ func (Projection) Tables() []string { return []string{"users", "tokens", "grants
 
 // Needs implements eventstore.Inline.
 func (Projection) Needs(eventType string) bool {
-	return strings.HasPrefix(eventType, "user.") || strings.HasPrefix(eventType, "access.")
+	return strings.HasPrefix(eventType, "user.") || strings.HasPrefix(eventType, "account.") || strings.HasPrefix(eventType, "access.")
 }
 
 // Apply implements eventstore.Inline. A name that is taken, a second set-up and the
@@ -53,18 +53,12 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 	case account.PasswordSet:
 		return exec(ctx, tx, `update users set password_hash = nullif($2, ''), password_version = $3 where id = $1`,
 			e.ID, e.Secret.Hash, recorded.Position)
+	case account.Erased:
+		return erase(ctx, tx, e.ID, recorded.Position)
 	case account.Activated:
 		return exec(ctx, tx, `update users set active = true where id = $1`, e.ID)
 	case account.Deactivated:
-		var administrator bool
-		err := tx.QueryRow(ctx, `
-			update users set active = false where id = $1
-			returning exists (select from grants where user_id = $1 and level = 'global' and permission = 'SYS_ADMIN')`,
-			e.ID).Scan(&administrator)
-		if err != nil || !administrator {
-			return err
-		}
-		return keepAdministrator(ctx, tx)
+		return deactivate(ctx, tx, e.ID)
 	case account.TokenCreated:
 		if len(e.Details.Hash) == 0 {
 			return nil // erased: the token opens nothing any more
@@ -95,6 +89,33 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 		return keepAdministrator(ctx, tx)
 	}
 	return nil
+}
+
+func deactivate(ctx context.Context, tx pgx.Tx, id domain.UserID) error {
+	var administrator bool
+	err := tx.QueryRow(ctx, `
+		update users set active = false where id = $1
+		returning exists (select from grants where user_id = $1 and level = 'global' and permission = 'SYS_ADMIN')`,
+		id).Scan(&administrator)
+	if err != nil || !administrator {
+		return err
+	}
+	return keepAdministrator(ctx, tx)
+}
+
+// erase leaves of a user what a rebuild would: a number under a made-up name. The new
+// version of the password makes nodes forget what they remember of it.
+func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) error {
+	if err := deactivate(ctx, tx, id); err != nil {
+		return err
+	}
+	if err := exec(ctx, tx, `delete from tokens where user_id = $1`, id); err != nil {
+		return err
+	}
+	p := named(id, account.Profile{})
+	return exec(ctx, tx, `
+		update users set name = $2, slug = $3, display_name = $4, email = '', password_hash = null, password_version = $5
+		where id = $1`, id, p.Name, p.Slug, p.DisplayName, position)
 }
 
 // keepAdministrator refuses what has left the installation without an active system
