@@ -17,6 +17,8 @@ func Types() *Registry {
 	Register[cluster.Created](r)
 	Register[cluster.SigningKeyChanged](r)
 	Register[cluster.EpochStarted](r)
+	Register[cluster.ProjectionRetried](r)
+	Register[cluster.ProjectionSkipped](r)
 
 	Register[project.Created](r)
 	Register[project.Updated](r)

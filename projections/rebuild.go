@@ -39,14 +39,15 @@ type Difference struct {
 // Rebuild makes p anew from position zero and puts the copy in the place of the live
 // rows, in one transaction: readers see the old rows or the new ones. Events that were
 // set aside are applied with the rest; if one still fails, nothing changes.
-func (b *Builder) Rebuild(ctx context.Context, p Projection, inline bool) (position int64, err error) {
-	err = b.withCopy(ctx, p, func(conn *pgx.Conn, built int64) error {
+func (b *Builder) Rebuild(ctx context.Context, p Projection) (position int64, err error) {
+	_, inline := p.(Inline)
+	err = b.withCopy(ctx, p, b.head, func(conn *pgx.Conn, built int64) error {
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			// Whoever moves the live rows waits from here until the swap.
 			if inline {
 				err = b.LockLog(ctx, tx)
 			} else {
-				_, err = tx.Exec(ctx, `select from checkpoints where projection = $1 for update`, p.Name())
+				_, err = tx.Exec(ctx, `select from projections.runners where projection = $1 for update`, p.Name())
 			}
 			if err != nil {
 				return err
@@ -57,11 +58,7 @@ func (b *Builder) Rebuild(ctx context.Context, p Projection, inline bool) (posit
 			if err := swap(ctx, tx, p); err != nil || inline {
 				return err
 			}
-			_, err := tx.Exec(ctx, `update checkpoints set position = $2, error = null, moved_at = now() where projection = $1`, p.Name(), position)
-			if err == nil {
-				_, err = tx.Exec(ctx, `delete from parked where projection = $1`, p.Name())
-			}
-			return err
+			return reset(ctx, tx, p, position)
 		})
 	})
 	return position, err
@@ -70,13 +67,18 @@ func (b *Builder) Rebuild(ctx context.Context, p Projection, inline bool) (posit
 // Verify makes a copy of p from position zero and compares it with the live rows,
 // both as of the same position, which it returns. It changes nothing and holds
 // nobody up.
-func (b *Builder) Verify(ctx context.Context, p Projection, inline bool) (differences []Difference, position int64, err error) {
-	err = b.withCopy(ctx, p, func(conn *pgx.Conn, built int64) error {
+func (b *Builder) Verify(ctx context.Context, p Projection) (differences []Difference, position int64, err error) {
+	_, inline := p.(Inline)
+	upTo := b.head
+	if !inline {
+		upTo = func(ctx context.Context) (int64, error) { return NewCheckpoints(b.Pool).Position(ctx, p.Name()) }
+	}
+	err = b.withCopy(ctx, p, upTo, func(conn *pgx.Conn, built int64) error {
 		// In this transaction every read sees the database as of its start.
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 			query, args := `select coalesce((select position from events order by position desc limit 1), 0)`, []any(nil)
 			if !inline {
-				query, args = `select coalesce((select position from checkpoints where projection = $1), 0)`, []any{p.Name()}
+				query, args = `select coalesce((select min(position) from checkpoints where projection = $1), 0)`, []any{p.Name()}
 			}
 			if err := tx.QueryRow(ctx, query, args...).Scan(&position); err != nil {
 				return err
@@ -96,7 +98,7 @@ func (b *Builder) Verify(ctx context.Context, p Projection, inline bool) (differ
 
 // withCopy hands use a connection on which p's table names mean empty temporary
 // tables, which it has filled from the log up to position built.
-func (b *Builder) withCopy(ctx context.Context, p Projection, use func(conn *pgx.Conn, built int64) error) error {
+func (b *Builder) withCopy(ctx context.Context, p Projection, upTo func(context.Context) (int64, error), use func(conn *pgx.Conn, built int64) error) error {
 	pooled, err := b.Pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -110,7 +112,7 @@ func (b *Builder) withCopy(ctx context.Context, p Projection, use func(conn *pgx
 			return fmt.Errorf("make a copy of %s: %w", table, err)
 		}
 	}
-	head, err := b.head(ctx)
+	head, err := upTo(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func (b *Builder) withCopy(ctx context.Context, p Projection, use func(conn *pgx
 		if err != nil {
 			return err
 		}
-		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return p.Apply(ctx, tx, events) }); err != nil {
+		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return apply(ctx, tx, p, events) }); err != nil {
 			return fmt.Errorf("apply events %d to %d to %s: %w", built+1, built+int64(len(events)), p.Name(), err)
 		}
 		built += int64(len(events))
@@ -154,12 +156,29 @@ func (b *Builder) catchUp(ctx context.Context, tx pgx.Tx, p Projection, built, t
 			}
 			return built, nil
 		}
-		if err := p.Apply(ctx, tx, events); err != nil {
+		if err := apply(ctx, tx, p, events); err != nil {
 			return built, err
 		}
 		built += int64(len(events))
 	}
 	return built, nil
+}
+
+// reset makes all shards stand behind position with nothing set aside. Runners see that
+// they have been overtaken.
+func reset(ctx context.Context, tx pgx.Tx, p Projection, position int64) error {
+	flight := &pgx.Batch{}
+	flight.Queue(`delete from projections.checkpoints where projection = $1`, p.Name())
+	flight.Queue(`delete from projections.parked where projection = $1`, p.Name())
+	flight.Queue(`delete from projections.runners where projection = $1 and shard >= $2`, p.Name(), shards(p))
+	flight.Queue(`
+		insert into projections.runners (projection, shard, shards) select $1, shard, $2 from generate_series(0, $2 - 1) as shard
+		on conflict (projection, shard) do update set shards = excluded.shards, trying = null, attempts = 0, error = null`,
+		p.Name(), shards(p))
+	flight.Queue(`
+		insert into projections.checkpoints (projection, shard, position)
+		select $1, shard, $3 from generate_series(0, $2 - 1) as shard`, p.Name(), shards(p), position)
+	return tx.SendBatch(ctx, flight).Close()
 }
 
 // swap replaces the live rows by those of the copy. Readers are not held up.

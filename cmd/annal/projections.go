@@ -24,27 +24,27 @@ func inlineProjections() []eventstore.Inline {
 	return []eventstore.Inline{catalog.Projection{}, access.Projection{}}
 }
 
-// asyncProjections follow the log.
-func asyncProjections() []projections.Projection {
-	return []projections.Projection{refs.Projection{}, activity.Projection{}, reposearch.Projection{}}
+// followers follow the log, each on runners of its own.
+func followers() []projections.Follower {
+	return []projections.Follower{refs.Projection{}, activity.Projection{}, reposearch.Projection{}}
 }
 
 // findProjection looks among both kinds.
-func findProjection(name string) (p projections.Projection, inline bool, err error) {
+func findProjection(name string) (projections.Projection, error) {
 	var names []string
 	for _, p := range inlineProjections() {
 		if p.Name() == name {
-			return p, true, nil
+			return p, nil
 		}
 		names = append(names, p.Name())
 	}
-	for _, p := range asyncProjections() {
+	for _, p := range followers() {
 		if p.Name() == name {
-			return p, false, nil
+			return p, nil
 		}
 		names = append(names, p.Name())
 	}
-	return nil, false, fmt.Errorf("no projection is called %q; there are %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("no projection is called %q; there are %s", name, strings.Join(names, ", "))
 }
 
 type projectionsCommand struct {
@@ -83,12 +83,12 @@ type projectionsRebuildCommand struct {
 }
 
 func (p projectionsRebuildCommand) Run(ctx context.Context, c console, s *settings) error {
-	projection, inline, err := findProjection(p.Name)
+	projection, err := findProjection(p.Name)
 	if err != nil {
 		return err
 	}
 	return withBuilder(ctx, c, s, func(b *projections.Builder) error {
-		position, err := b.Rebuild(ctx, projection, inline)
+		position, err := b.Rebuild(ctx, projection)
 		if err == nil {
 			fmt.Fprintf(c.out, "%s is rebuilt from %d events\n", p.Name, position)
 		}
@@ -101,12 +101,12 @@ type projectionsVerifyCommand struct {
 }
 
 func (p projectionsVerifyCommand) Run(ctx context.Context, c console, s *settings) error {
-	projection, inline, err := findProjection(p.Name)
+	projection, err := findProjection(p.Name)
 	if err != nil {
 		return err
 	}
 	return withBuilder(ctx, c, s, func(b *projections.Builder) error {
-		differences, position, err := b.Verify(ctx, projection, inline)
+		differences, position, err := b.Verify(ctx, projection)
 		if err != nil {
 			return err
 		}

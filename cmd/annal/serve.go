@@ -20,7 +20,6 @@ import (
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/localpostgres"
-	"github.com/annal-git/annal/projections"
 	"github.com/annal-git/annal/workers"
 	"github.com/annal-git/annal/workers/lease"
 	"github.com/annal-git/annal/workers/projector"
@@ -77,6 +76,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 
+	leases := lease.New(pool, nodeName())
 	group := workers.NewGroup(log)
 	defer group.Stop()
 	metrics := prometheus.NewRegistry()
@@ -84,10 +84,10 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	if db.embedded != nil {
 		group.Start(ctx, embeddedDatabase{db.embedded})
 	}
-	if err := startWorkers(ctx, group, events, pool, state, metrics, log); err != nil {
+	if err := startWorkers(ctx, group, events, pool, leases, state, metrics, log); err != nil {
 		return err
 	}
-	if err := startEvidence(ctx, group, s, events, pool, lease.New(pool, nodeName()), metrics, log); err != nil {
+	if err := startEvidence(ctx, group, s, events, pool, leases, metrics, log); err != nil {
 		return err
 	}
 
@@ -112,11 +112,11 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	return nil
 }
 
-func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool,
+func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, leases *lease.Leases,
 	state *status.Node, metrics prometheus.Registerer, log *slog.Logger,
 ) error {
 	projector, err := projector.New(projector.Config{
-		Log: events, Checkpoints: projections.NewCheckpoints(pool), Projections: asyncProjections(), Metrics: metrics, Logger: log,
+		Pool: pool, Log: events, Leases: leases, Projections: followers(), Metrics: metrics, Logger: log,
 	})
 	if err != nil {
 		return err

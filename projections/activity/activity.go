@@ -4,6 +4,7 @@ package activity
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,9 +13,10 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/projections"
 )
 
-// Projection fills the list of activities. It implements projections.Projection.
+// Projection fills the list of activities. It implements projections.Follower.
 type Projection struct{}
 
 // Name implements projections.Projection.
@@ -23,33 +25,59 @@ func (Projection) Name() string { return "activity" }
 // Tables implements projections.Projection.
 func (Projection) Tables() []string { return []string{"repository_activity"} }
 
-// Apply implements projections.Projection: one row for every event on a
-// repository's stream, whatever its type.
-func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
-	flight := &pgx.Batch{}
+// Needs implements projections.Projection: what an event says beyond its type is not
+// needed of those that are unknown.
+func (Projection) Needs(string) bool { return false }
+
+// Policy implements projections.Follower.
+func (Projection) Policy() projections.Policy { return projections.Policy{} }
+
+// Queue implements projections.Follower: one row for every event on a repository's
+// stream, whatever its type.
+func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
+	var repositories, positions, actors []int64
+	var at []time.Time
+	var types []string
+	var refs, forced []int32
 	for _, e := range events {
-		id, ok := strings.CutPrefix(string(e.Stream), "repository/")
+		id, ok := repositoryOf(e.Stream)
 		if !ok {
 			continue
 		}
-		refs, forced := 0, 0
-		if push, ok := e.Event.(repository.RefsUpdated); ok {
-			refs = len(push.Updates)
-			for _, u := range push.Updates {
-				if u.Forced {
-					forced++
-				}
-			}
-		}
+		moved, byForce := count(e.Event)
+		repositories, positions, at = append(repositories, id), append(positions, e.Position), append(at, e.At)
+		actors, types = append(actors, int64(e.Meta.Actor)), append(types, e.Event.EventType())
+		refs, forced = append(refs, moved), append(forced, byForce)
+	}
+	if len(positions) > 0 {
 		flight.Queue(`
 			insert into repository_activity (repository, position, at, actor, type, refs, forced)
-			values ($1::text::bigint, $2, $3, $4, $5, $6, $7)`,
-			id, e.Position, e.At, e.Meta.Actor, e.Event.EventType(), refs, forced)
+			select repository, position, at, actor, type, refs, forced
+			from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::int[], $7::int[])
+				as a (repository, position, at, actor, type, refs, forced)`,
+			repositories, positions, at, actors, types, refs, forced)
 	}
-	if flight.Len() == 0 {
-		return nil
+	return nil
+}
+
+func repositoryOf(stream domain.Stream) (int64, bool) {
+	number, ok := strings.CutPrefix(string(stream), "repository/")
+	if !ok {
+		return 0, false
 	}
-	return tx.SendBatch(ctx, flight).Close()
+	id, err := strconv.ParseInt(number, 10, 64)
+	return id, err == nil
+}
+
+// count tells how many refs an event has moved, and how many of them by force.
+func count(event domain.Event) (refs, forced int32) {
+	push, _ := event.(repository.RefsUpdated)
+	for _, u := range push.Updates {
+		if u.Forced {
+			forced++
+		}
+	}
+	return int32(len(push.Updates)), forced //nolint:gosec // a push is far smaller
 }
 
 // Activity is one thing that happened to a repository.

@@ -1,18 +1,19 @@
 package refs
 
 import (
-	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/projections"
 )
 
 // Projection moves the tables of refs and packs. Readers never wait for it: they read what
-// the log holds behind its rows. It implements projections.Projection.
+// the log holds behind its rows. It implements projections.Follower.
 type Projection struct{}
 
 // Name implements projections.Projection.
@@ -23,8 +24,16 @@ func (Projection) Tables() []string {
 	return []string{"repository_state", "refs", "packs"}
 }
 
-// Apply implements projections.Projection. The rows of a whole batch go in one flight.
-func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
+// Needs implements projections.Projection: any unknown event of a repository may have
+// moved its refs.
+func (Projection) Needs(eventType string) bool { return strings.HasPrefix(eventType, "repository.") }
+
+// Policy implements projections.Follower. Readers of a stream that is set aside read more
+// of the log, and are right all the same.
+func (Projection) Policy() projections.Policy { return projections.Policy{} }
+
+// Queue implements projections.Follower.
+func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
 	changes := newChanges()
 	for _, e := range events {
 		id, ok := repositoryOf(e.Stream)
@@ -33,14 +42,7 @@ func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded
 		}
 		changes.add(id, e)
 	}
-	flight := &pgx.Batch{}
 	changes.queue(flight)
-	if flight.Len() == 0 {
-		return nil
-	}
-	if err := tx.SendBatch(ctx, flight).Close(); err != nil {
-		return fmt.Errorf("move refs: %w", err)
-	}
 	return nil
 }
 

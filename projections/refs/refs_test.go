@@ -272,10 +272,11 @@ func follow(t *rapid.T, log *eventstore.Log, pool *pgxpool.Pool, from *int64, n 
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) error {
-		return refs.Projection{}.Apply(context.Background(), tx, events)
-	})
-	if err != nil {
+	flight := &pgx.Batch{}
+	if err := (refs.Projection{}).Queue(flight, events); err != nil {
+		t.Fatal(err)
+	}
+	if err := pool.SendBatch(context.Background(), flight).Close(); err != nil {
 		t.Fatal(err)
 	}
 	*from += int64(len(events))

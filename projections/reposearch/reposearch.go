@@ -11,9 +11,10 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/projections"
 )
 
-// Projection keeps the names. It implements projections.Projection.
+// Projection keeps the names. It implements projections.Follower.
 type Projection struct{}
 
 // Name implements projections.Projection.
@@ -22,9 +23,15 @@ func (Projection) Name() string { return "reposearch" }
 // Tables implements projections.Projection.
 func (Projection) Tables() []string { return []string{"repository_names"} }
 
-// Apply implements projections.Projection.
-func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
-	flight := &pgx.Batch{}
+// Needs implements projections.Projection: any unknown event of a repository may be
+// about its name.
+func (Projection) Needs(eventType string) bool { return strings.HasPrefix(eventType, "repository.") }
+
+// Policy implements projections.Follower.
+func (Projection) Policy() projections.Policy { return projections.Policy{} }
+
+// Queue implements projections.Follower.
+func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
 	for _, e := range events {
 		switch event := e.Event.(type) {
 		case repository.Created:
@@ -41,10 +48,7 @@ func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded
 				event.ID, event.Project, event.Name, event.Slug)
 		}
 	}
-	if flight.Len() == 0 {
-		return nil
-	}
-	return tx.SendBatch(ctx, flight).Close()
+	return nil
 }
 
 // Queries searches the names.

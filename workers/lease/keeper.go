@@ -58,10 +58,10 @@ func (k *keeper) round() (rest time.Duration, err error) {
 	if err := k.connect(ctx); err != nil {
 		return 0, err
 	}
-	wanted, held, back := k.leases.standing()
-	if err := k.giveBack(ctx, back); err != nil {
+	if err := k.giveBack(ctx, k.leases.returning()); err != nil {
 		return 0, err
 	}
+	wanted, held := k.leases.standing()
 	sent := time.Now()
 	s, rest, err := k.renew(ctx, wanted, held)
 	if err != nil {
@@ -79,17 +79,26 @@ func (k *keeper) round() (rest time.Duration, err error) {
 	return rest, k.take(ctx, sent, take)
 }
 
-// standing reads what to tell the database: the leases that are wanted, the terms of
-// those that are held, and the claims whose leases go back.
-func (l *Leases) standing() (wanted []string, held map[string]int64, back []*claim) {
+// returning lists the claims whose leases go back.
+func (l *Leases) returning() (back []*claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.roused = false
-	held = map[string]int64{}
-	for name, c := range l.claims {
+	for _, c := range l.claims {
 		if c.leaving {
 			back = append(back, c)
 		}
+	}
+	return back
+}
+
+// standing reads what to tell the database: the leases that are wanted, and the terms of
+// those that are held.
+func (l *Leases) standing() (wanted []string, held map[string]int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held = map[string]int64{}
+	for name, c := range l.claims {
 		if c.ends {
 			continue
 		}
@@ -98,7 +107,7 @@ func (l *Leases) standing() (wanted []string, held map[string]int64, back []*cla
 			held[name] = c.term
 		}
 	}
-	return wanted, held, back
+	return wanted, held
 }
 
 // giveBack frees leases and tells everybody.
@@ -141,15 +150,14 @@ func (l *Leases) settle(back []*claim) {
 		}
 	}
 	if len(l.claims) == 0 {
-		l.kept = nil // whoever comes next has a keeper of its own
+		l.ending, l.kept = l.kept, nil // whoever comes next has a keeper of its own
 	}
 }
 
 // forget settles what cannot be given back because the database does not answer: it
 // ends by itself when its time has passed.
 func (l *Leases) forget() {
-	_, _, back := l.standing()
-	l.settle(back)
+	l.settle(l.returning())
 }
 
 // renew tells the database who is there and reads how things stand.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/eventstore/eventstoretest"
@@ -162,10 +163,17 @@ func TestALeaseOutlivesItsConnection(t *testing.T) {
 		}
 		return at
 	}
-	if _, err := pool.Exec(t.Context(), `
-		select pg_terminate_backend(pid) from pg_stat_activity
-		where datname = current_database() and query like '%workers.%' and pid <> pg_backend_pid()`); err != nil {
+	superuser, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer func() { _ = superuser.Close(context.Background()) }()
+	var killed int
+	if err := superuser.QueryRow(t.Context(), `
+		select count(pg_terminate_backend(pid)) from pg_stat_activity
+		where datname = current_database() and (query like '%workers.%' or query like '%annal_leases%') and pid <> pg_backend_pid()`,
+	).Scan(&killed); err != nil || killed != 1 {
+		t.Fatalf("%d connections were lost (%v)", killed, err)
 	}
 	before, end := expires(), time.Now().Add(deadline)
 	for expires().Equal(before) {

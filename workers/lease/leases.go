@@ -27,6 +27,7 @@ type Leases struct {
 	wake   context.CancelFunc // ends the keeper's rest; nil while there is no keeper
 	roused bool               // wake was called before the keeper rested
 	kept   chan struct{}      // closed when the keeper has ended; nil while there is none
+	ending chan struct{}      // of the keeper before, which may have a round to finish
 }
 
 // claim is one Hold, waiting or holding.
@@ -102,6 +103,15 @@ func (l *Leases) run(ctx context.Context, g grant, work func(context.Context, in
 func (l *Leases) enter(name string) (*claim, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for l.ending != nil {
+		ending := l.ending
+		l.mu.Unlock()
+		<-ending
+		l.mu.Lock()
+		if l.ending == ending {
+			l.ending = nil
+		}
+	}
 	if l.claims[name] != nil {
 		return nil, fmt.Errorf("the lease %q is held or waited for by this process already", name)
 	}

@@ -1,9 +1,8 @@
-// Package projector keeps the asynchronous projections going: a watermill router
-// whose subscriber hands out pages of the log, one at a time for each projection,
-// and whose middleware recovers panics, retries, measures, and sets events aside
-// that cannot be applied.
+// Package projector keeps the projections that follow the log going. Each shard of each
+// has a runner on the node that holds its lease: it waits for events, reads a page of
+// them, at most a thousand, and moves rows and checkpoint in one transaction that the
+// lease's term fences. While one page is applied the next is read.
 //
-// A message is a page, not an event, because a transaction for each event is forty
-// times slower. It is acknowledged once its rows and its checkpoint are committed
-// together; a message that comes again finds the checkpoint moved and does nothing.
+// A runner that does not get on although there are events is ended after ten seconds
+// with its connection, and gives its lease back, so that another node may try.
 package projector

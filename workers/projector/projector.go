@@ -3,50 +3,62 @@ package projector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/projections"
 )
 
-// Config of a Projector. Log, Checkpoints and Projections must be given.
+// Log is the log as runners read it: an eventstore.Log.
+type Log interface {
+	projections.History
+	// Await returns once the log reaches beyond a position, with the newest known
+	// position, or when ctx ends.
+	Await(ctx context.Context, after int64) (head int64, err error)
+}
+
+// Leases say which shards this node runs: a lease.Leases.
+type Leases interface {
+	Hold(ctx context.Context, name string, work func(ctx context.Context, term int64) error) error
+}
+
+// Config of a Projector. Pool, Log, Leases and Projections must be given.
 type Config struct {
-	Log         *eventstore.Log
-	Checkpoints *projections.Checkpoints
-	Projections []projections.Projection
+	Pool        *pgxpool.Pool // says how to connect: each runner has a connection of its own
+	Log         Log
+	Leases      Leases
+	Projections []projections.Follower
 	Metrics     prometheus.Registerer // default: none
 	Logger      *slog.Logger          // default slog.Default()
 
-	Retries int           // of a page, before its events are tried one by one; default 3
-	Backoff time.Duration // before the first retry, doubling; default 100 ms
+	Backoff time.Duration // after an error, doubling up to five seconds; default 100 ms
+	Stuck   time.Duration // without progress although there are events; default 10 s
 }
 
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.Retries == 0 {
-		c.Retries = 3
-	}
 	if c.Backoff == 0 {
 		c.Backoff = 100 * time.Millisecond
+	}
+	if c.Stuck == 0 {
+		c.Stuck = 10 * time.Second
 	}
 	return c
 }
 
 func (c Config) validate() error {
-	if c.Log == nil || c.Checkpoints == nil {
-		return errors.New("projector: Log and Checkpoints must be given")
+	if c.Pool == nil || c.Log == nil || c.Leases == nil {
+		return errors.New("projector: Pool, Log and Leases must be given")
 	}
-	if c.Retries < 0 || c.Backoff < 0 {
-		return errors.New("projector: Retries and Backoff must not be negative")
+	if c.Backoff < 0 || c.Stuck < 0 {
+		return errors.New("projector: Backoff and Stuck must not be negative")
 	}
 	return nil
 }
@@ -75,100 +87,54 @@ func New(config Config) (*Projector, error) {
 // Name implements workers.Service.
 func (*Projector) Name() string { return "projector" }
 
-// Run implements workers.Service: it returns once every projection has finished
-// the page it was at.
+// Run implements workers.Service: it returns once every runner has finished the page it
+// was at, and its leases are given back.
 func (p *Projector) Run(ctx context.Context) error {
-	// What the router tells of its own working is of use to its developers only.
-	logger := watermill.NewSlogLoggerWithLevelMapping(p.config.Logger, map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug})
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 30 * time.Second}, logger)
-	if err != nil {
-		return err
-	}
-	// From the outside in: what the retries could not mend is counted and set aside.
-	router.AddMiddleware(
-		middleware.CorrelationID,
-		p.setAside,
-		p.metrics.measure,
-		middleware.Retry{
-			MaxRetries: p.config.Retries, InitialInterval: p.config.Backoff, Multiplier: 2, MaxInterval: time.Second,
-			ShouldRetry: func(r middleware.RetryParams) bool {
-				return !errors.Is(r.Err, projections.ErrMoved) && ctx.Err() == nil
-			},
-			Logger: logger,
-		}.Middleware,
-		middleware.Recoverer,
-	)
-	pages := newSubscriber(p.config.Log, p.config.Checkpoints, p.config.Logger, p.config.Backoff)
-	for _, projection := range p.config.Projections {
-		router.AddConsumerHandler(projection.Name(), projection.Name(), pages, func(m *message.Message) error {
-			page := pageOf(m)
-			return p.config.Checkpoints.Advance(m.Context(), projection, page.from, page.events)
-		})
-	}
-	return router.Run(ctx)
-}
-
-// setAside handles a page that failed for good: its events go one by one, and the
-// first that fails is parked. The ones behind it come with the next page.
-func (p *Projector) setAside(next message.HandlerFunc) message.HandlerFunc {
-	return func(m *message.Message) ([]*message.Message, error) {
-		produced, err := next(m)
-		if err == nil || m.Context().Err() != nil {
-			return produced, err
+	var running sync.WaitGroup
+	for _, follower := range p.config.Projections {
+		for shard := range max(follower.Policy().Shards, 1) {
+			running.Go(func() { p.keep(ctx, follower, shard) })
 		}
-		if errors.Is(err, projections.ErrMoved) {
-			return nil, nil // done by another node: the next page starts behind it
-		}
-		name := message.HandlerNameFromCtx(m.Context())
-		p.config.Logger.Error("a page of events cannot be applied, trying them one by one", "projection", name, "error", err)
-		return nil, p.oneByOne(m.Context(), name, pageOf(m))
 	}
-}
-
-func (p *Projector) oneByOne(ctx context.Context, name string, page page) error {
-	projection, err := p.find(name)
-	if err != nil {
-		return err
-	}
-	for i, event := range page.events {
-		err := p.safely(ctx, projection, page, i)
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, projections.ErrMoved) {
-			return nil
-		}
-		if ctx.Err() != nil || !p.databaseAnswers(ctx) {
-			return err // nobody's fault: try again later
-		}
-		p.config.Logger.Error("an event cannot be applied and is set aside", "projection", name,
-			"position", event.Position, "stream", event.Stream, "error", err)
-		p.metrics.parked.WithLabelValues(name).Inc()
-		return p.config.Checkpoints.Park(ctx, projection, event, p.config.Retries+2, err)
-	}
+	running.Wait()
 	return nil
 }
 
-// safely applies event i of a page; a panic becomes an error.
-func (p *Projector) safely(ctx context.Context, projection projections.Projection, page page, i int) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
+// keep runs a shard whenever this node holds its lease, until ctx ends.
+func (p *Projector) keep(ctx context.Context, follower projections.Follower, shard int) {
+	name := projections.LeaseName(follower.Name(), shard)
+	wait := p.config.Backoff
+	for ctx.Err() == nil {
+		var ended *runner
+		err := p.config.Leases.Hold(ctx, name, func(ctx context.Context, term int64) error {
+			ended = p.runner(follower, shard, term)
+			return ended.run(ctx)
+		})
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
-	}()
-	return p.config.Checkpoints.Advance(ctx, projection, page.from+int64(i), page.events[i:i+1])
-}
-
-func (p *Projector) databaseAnswers(ctx context.Context) bool {
-	_, err := p.config.Log.Head(ctx)
-	return err == nil
-}
-
-func (p *Projector) find(name string) (projections.Projection, error) {
-	for _, projection := range p.config.Projections {
-		if projection.Name() == name {
-			return projection, nil
+		p.config.Logger.Error("a projection has given its lease back", "projection", follower.Name(), "shard", shard, "error", err)
+		if ended != nil {
+			ended.abandoned.Wait() // this node does not try twice at a time
 		}
+		pause(ctx, wait)
+		wait = min(2*wait, maxBackoff)
 	}
-	return nil, fmt.Errorf("no projection is called %q", name)
+}
+
+const maxBackoff = 5 * time.Second
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// page is events that follow a position.
+type page struct {
+	events []domain.Recorded
+	err    error
 }
