@@ -190,7 +190,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
 	n := len(b.entries)
 	streams, types := make([]string, n), make([]string, n)
-	versions, ids := make([]int64, n), make([]uuid.UUID, n)
+	versions, ids := make([]int64, n), make([][16]byte, n)
 	bodies, metas := make([]string, n), make([]string, n)
 	// Empty and not nil, which would be null.
 	personalEvents, parts, subjects := []int32{}, []string{}, []int64{}

@@ -19,6 +19,6 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	}
 	return &gitfs.Snapshot{
 		Repository: found.Repository, Storage: found.Storage, Position: found.Position, Version: found.Version,
-		Head: found.Head, Refs: found.Refs, Packs: found.Packs,
+		Head: found.Head, Refs: found.Refs, Packs: found.Packs(),
 	}, nil
 }

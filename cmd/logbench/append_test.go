@@ -34,18 +34,18 @@ func appends(b *testing.B, writers, nodes int) (ours, raw func() load) {
 func appendAt(writers, nodes int) func(*testing.B) float64 {
 	return func(b *testing.B) float64 {
 		ours, raw := appends(b, writers, nodes)
-		return paired(ours, raw, throughput)
+		return paired(b, ours, raw, throughput)
 	}
 }
 
 func appendCPU(b *testing.B) float64 {
 	ours, raw := appends(b, 64, 1)
-	return paired(ours, raw, func(ours, raw load) float64 { return ours.cpuPerOperation() / raw.cpuPerOperation() })
+	return paired(b, ours, raw, func(ours, raw load) float64 { return ours.cpuPerOperation() / raw.cpuPerOperation() })
 }
 
 func appendP99(b *testing.B) float64 {
 	ours, raw := appends(b, 64, 1)
-	return paired(ours, raw, func(ours, raw load) float64 { return float64(ours.quantile(0.99)) / float64(raw.quantile(0.99)) })
+	return paired(b, ours, raw, func(ours, raw load) float64 { return float64(ours.quantile(0.99)) / float64(raw.quantile(0.99)) })
 }
 
 // distance is how far away the server is in appendFar, there and back.
@@ -76,7 +76,7 @@ func appendFar(b *testing.B) float64 {
 	ours := func() load {
 		return s.run(b, 1, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
 	}
-	return paired(ours, s.raw(b, url, 1, far), func(ours, raw load) float64 {
+	return paired(b, ours, s.raw(b, url, 1, far), func(ours, raw load) float64 {
 		return float64(ours.quantile(0.5)) / float64(raw.quantile(0.5))
 	})
 }
@@ -91,7 +91,7 @@ func wakeUp(b *testing.B) float64 {
 	ours := func() load {
 		return s.run(b, 64, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
 	}
-	return paired(func() load {
+	return paired(b, func() load {
 		for range 3 {
 			other, err := eventstore.Open(b.Context(), pool, eventstore.Options{Types: eventstore.Types()})
 			if err != nil {

@@ -66,11 +66,14 @@ const repetitions = 5
 
 // paired measures two loads alternately and returns the median of the ratios that value
 // makes of each pair.
-func paired(ours, raw func() load, value func(ours, raw load) float64) float64 {
+func paired(b *testing.B, ours, raw func() load, value func(ours, raw load) float64) float64 {
+	b.Helper()
 	ratios := make([]float64, repetitions)
 	for i := range ratios {
 		r := raw()
-		ratios[i] = value(ours(), r)
+		o := ours()
+		ratios[i] = value(o, r)
+		b.Logf("raw: %v; ours: %v; ratio %.2f", r, o, ratios[i])
 	}
 	slices.Sort(ratios)
 	return ratios[len(ratios)/2]

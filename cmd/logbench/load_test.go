@@ -2,6 +2,7 @@ package logbench
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,14 @@ type load struct {
 
 func (l load) perSecond() float64 { return float64(l.done) / l.took.Seconds() }
 
-func (l load) quantile(q float64) time.Duration { return l.latencies[int(q*float64(len(l.latencies)-1))] }
+func (l load) quantile(q float64) time.Duration {
+	return l.latencies[int(q*float64(len(l.latencies)-1))]
+}
+
+func (l load) String() string {
+	return fmt.Sprintf("%.0f/s, p50 %v, p99 %v, CPU %.1f us each", l.perSecond(),
+		l.quantile(0.5).Round(time.Microsecond), l.quantile(0.99).Round(time.Microsecond), 1e6*l.cpuPerOperation())
+}
 
 func (l load) cpuPerOperation() float64 { return l.cpu.Seconds() / float64(l.done) }
 

@@ -114,7 +114,7 @@ func (r *Reader) load(ctx context.Context, tx pgx.Tx, id domain.RepositoryID) (*
 		var id []byte
 		_, err := pgx.ForEachRow(found, []any{&id, &pack.Objects, &pack.Bytes}, func() error {
 			pack.ID = git.ObjectID(id)
-			rows.Packs = append(rows.Packs, pack)
+			rows.packs.bulk = append(rows.packs.bulk, pack)
 			return nil
 		})
 		return err

@@ -84,7 +84,7 @@ func TestPushMovesRefsAndPacks(t *testing.T) {
 	if tag, _ := s.Refs.Get("refs/tags/v1"); tag.Peeled != object(1) {
 		t.Errorf("tag %+v is not peeled", tag)
 	}
-	if len(s.Packs) != 1 || s.Packs[0] != *pack || s.Head != "refs/heads/main" || s.Storage != "storage-1" || s.Version != 2 {
+	if packs := s.Packs(); len(packs) != 1 || packs[0] != *pack || s.Head != "refs/heads/main" || s.Storage != "storage-1" || s.Version != 2 {
 		t.Errorf("snapshot %+v", s)
 	}
 	again, _ := reader.Snapshot(t.Context(), 1)

@@ -19,9 +19,12 @@ type Set struct {
 // refOverhead is what a ref costs in memory beside its name, roughly.
 const refOverhead = 120
 
+// nodeDegree keeps the nodes of the tree small: each changed set copies those on its way.
+const nodeDegree = 8
+
 func newSet() *Set {
 	byName := func(a, b git.Ref) bool { return a.Name < b.Name }
-	return &Set{tree: btree.NewBTreeGOptions(byName, btree.Options{NoLocks: true})}
+	return &Set{tree: btree.NewBTreeGOptions(byName, btree.Options{NoLocks: true, Degree: nodeDegree})}
 }
 
 // with returns the set after changes; a change with the zero id removes its ref.

@@ -2,7 +2,6 @@ package refs
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
@@ -17,14 +16,18 @@ type Snapshot struct {
 	Version    int64  // of its stream
 	Head       string // full name of the default branch
 	Refs       *Set
-	Packs      []git.Pack // oldest first; not to be changed
 
+	packs   *packList
 	deleted bool
 }
 
 func emptySnapshot(id domain.RepositoryID) *Snapshot {
-	return &Snapshot{Repository: id, Refs: newSet()}
+	return &Snapshot{Repository: id, Refs: newSet(), packs: &packList{}}
 }
+
+// Packs lists the packs that hold the repository's objects, oldest first. The slice is not
+// to be changed.
+func (s *Snapshot) Packs() []git.Pack { return s.packs.list() }
 
 // exists reports whether there is a repository that is not deleted.
 func (s *Snapshot) exists() bool { return s.Version > 0 && !s.deleted }
@@ -59,7 +62,9 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 			for _, u := range event.Updates {
 				moved = append(moved, git.Ref{Name: u.Name, ID: u.New, Peeled: u.Peeled})
 			}
-			next.Packs = withPack(next.Packs, event.Pack)
+			if event.Pack != nil {
+				next.packs = next.packs.with(*event.Pack)
+			}
 		case domain.Unknown:
 			return nil, fmt.Errorf("event %d of %s has the type %q, which this version does not know", e.Position, e.Stream, event.Type)
 		}
@@ -68,13 +73,4 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 		next.Refs = next.Refs.with(moved)
 	}
 	return &next, nil
-}
-
-// withPack returns packs and one more, without changing what others read. The same objects
-// pushed again make the same pack, which is there already.
-func withPack(packs []git.Pack, pack *git.Pack) []git.Pack {
-	if pack == nil || slices.ContainsFunc(packs, func(p git.Pack) bool { return p.ID == pack.ID }) {
-		return packs
-	}
-	return append(slices.Clip(packs), *pack)
 }
