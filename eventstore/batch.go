@@ -25,8 +25,7 @@ type batch struct {
 	owners   []int // the request that each entry is of
 	known    int64 // up to where the decisions have seen their streams
 
-	base   int64 // position before the first entry
-	moment time.Time
+	base int64 // position before the first entry
 }
 
 // hasFixed reports whether a request brings events that were decided by their proposer:
@@ -204,15 +203,17 @@ func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
 			salts, data = append(salts, p.salt), append(data, p.data)
 		}
 	}
-	flight.Queue(`select base, moment from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+	flight.Queue(`select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		horizon, b.known, streams, versions, ids, types, bodies, metas, personalEvents, parts, subjects, salts, data,
 	).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(&b.base, &b.moment); err != nil {
+		var answer []int64
+		if err := row.Scan(&answer); err != nil {
 			return appendError(err)
 		}
-		b.moment = b.moment.UTC()
+		b.base = answer[0]
+		moment := time.UnixMicro(answer[1]).UTC()
 		for i := range b.recorded {
-			b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, b.moment
+			b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, moment
 		}
 		return nil
 	})

@@ -64,6 +64,8 @@ grant execute on function log.extend() to annal_app;
 
 -- The version of a stream is that of its newest event: no row of its own to keep.
 drop table log.heads;
+-- A constraint is compiled anew by every append.
+alter table log.personal drop constraint personal_part_check;
 -- Erasing is rare and may look at every row; an index would cost every push.
 drop index log.personal_subject;
 
@@ -73,22 +75,26 @@ drop index log.personal_subject;
 -- is looked at. known is up to where the caller has seen the streams of the batch; the
 -- unique index of the newest partition refuses versions given to others since, and only
 -- that one does, so known must reach it.
+-- Returns the position before the batch and its time in microseconds since 1970.
 -- Errors: AN001 known does not reach the newest partition; AN002 the log ends before horizon;
 -- unique_violation a stream has moved; check_violation the newest partition is full.
 -- +goose StatementBegin
 create function log.append(
     horizon bigint, known bigint,
     streams text[], versions bigint[], ids uuid[], types text[], bodies text[], metas text[],
-    personal_events int[], parts text[], subjects bigint[], salts bytea[], data bytea[],
-    out base bigint, out moment timestamptz
-) language plpgsql as $$
+    personal_events int[], parts text[], subjects bigint[], salts bytea[], data bytea[]
+) returns bigint[] language plpgsql as $$
 declare
     n constant int := cardinality(streams);
+    base bigint;
+    moment timestamptz;
+    newest bigint; -- first position of the newest partition
+    nothing text; -- assignments take less time than statements
 begin
-    perform pg_advisory_xact_lock(418464555372);
+    nothing := pg_advisory_xact_lock(418464555372);
     -- From the index and not from a counter row, of which every old snapshot would keep
     -- all versions. Time never goes back along the log.
-    select e.position, greatest(e.at, clock_timestamp()) into base, moment
+    select e.position, greatest(e.at, clock_timestamp()), (select max(p.first) from log.partitions p) into base, moment, newest
     from log.events e where e.position >= horizon order by e.position desc limit 1;
     if base is null then
         if horizon > 0 then
@@ -96,8 +102,9 @@ begin
         end if;
         base := 0;
         moment := clock_timestamp();
+        newest := 1;
     end if;
-    if known < (select max(p.first) from log.partitions p) - 1 then
+    if known < newest - 1 then
         raise exception 'the log has a newer partition' using errcode = 'AN001';
     end if;
     if n = 1 then
@@ -108,22 +115,21 @@ begin
         select base + e.n, e.version, moment, e.id, e.stream, e.type, e.body::json, e.meta::json
         from unnest(streams, versions, ids, types, bodies, metas) with ordinality as e (stream, version, id, type, body, meta, n);
     end if;
-    case cardinality(parts)
-    when 0 then
-    when 1 then
+    if cardinality(parts) = 1 then
         insert into log.personal (position, part, subject, salt, data)
         values (base + personal_events[1], parts[1], subjects[1], salts[1], data[1]);
-    else
+    elsif cardinality(parts) > 1 then
         insert into log.personal (position, part, subject, salt, data)
         select base + p.event, p.part, p.subject, p.salt, p.data
         from unnest(personal_events, parts, subjects, salts, data) as p (event, part, subject, salt, data);
-    end case;
+    end if;
     -- One notification a batch: each costs every listener, and a lock at commit.
-    perform pg_notify('annal_log', (base + n)::text);
+    nothing := pg_notify('annal_log', (base + n)::text);
+    return array[base, extract(epoch from moment) * 1000000];
 end
 $$;
 -- +goose StatementEnd
-comment on function log.append is 'Appends a batch of events under the append lock; returns the position before them and their time.';
+comment on function log.append is 'Appends a batch of events under the append lock.';
 
 -- What a stream holds behind a version, asked before every use of what a node keeps in
 -- memory. The plan is made once and leaves out old partitions when it runs; without that
