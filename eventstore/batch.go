@@ -173,6 +173,12 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 			return nil
 		}
 		b.versions[stream] = version + int64(len(r.entries))
+		if types.stale(r.entries) {
+			if r.entries, err = encode(types, r.proposal.Events, r.proposal.Meta); err != nil {
+				b.answers[i].err, err = err, nil
+				return nil
+			}
+		}
 	}
 	for n, e := range r.entries {
 		b.entries = append(b.entries, e)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/gowebpki/jcs"
 
@@ -19,7 +20,13 @@ import (
 // use.
 type Registry struct {
 	types     map[string]*eventType
-	permitted atomic.Pointer[map[string]bool] // nil: all
+	permitted atomic.Pointer[permit] // nil: all
+}
+
+// permit is which types may be written, and how long that is known for.
+type permit struct {
+	names map[string]bool
+	until time.Time
 }
 
 // eventType is one version of a type.
@@ -113,19 +120,28 @@ func (r *Registry) Newest(name string) string {
 }
 
 // Permit says which types may be written: those that every node of the cluster reads. Of
-// a type whose newest version is not among them, an older one is written. Without a
-// call, all may.
-func (r *Registry) Permit(names []string) {
+// a type whose newest version is not among them, an older one is written. After until, it
+// is not known any more, and the oldest version that can be is written. Without a call,
+// all may.
+func (r *Registry) Permit(names []string, until time.Time) {
 	permitted := make(map[string]bool, len(names))
 	for _, name := range names {
 		permitted[name] = true
 	}
-	r.permitted.Store(&permitted)
+	r.permitted.Store(&permit{permitted, until})
 }
 
-func (r *Registry) mayWrite(name string) bool {
+// mayWrite reports whether a version of a type may be written now.
+func (r *Registry) mayWrite(t *eventType) bool {
 	permitted := r.permitted.Load()
-	return permitted == nil || (*permitted)[name]
+	switch {
+	case permitted == nil:
+		return true
+	case time.Now().After(permitted.until):
+		return t.down == nil
+	default:
+		return permitted.names[t.name]
+	}
 }
 
 // writable finds the version of an event that may be written now. Errors are
@@ -136,13 +152,19 @@ func (r *Registry) writable(event domain.Event) (*eventType, domain.Event, error
 	if !ok {
 		return nil, nil, &UnknownTypeError{Type: name}
 	}
-	for !r.mayWrite(known.name) {
+	for !r.mayWrite(known) {
 		if known.down == nil {
 			return nil, nil, &NotYetReadError{Type: name}
 		}
 		event, known = known.down(event), known.older
 	}
 	return known, event, nil
+}
+
+// stale reports whether an entry was encoded in a version that may not be written any
+// more: a node has come since that does not read it.
+func (r *Registry) stale(entries []entry) bool {
+	return slices.ContainsFunc(entries, func(e entry) bool { return !r.mayWrite(r.types[e.name]) })
 }
 
 // NotYetReadError says that an event was not appended because a node of the cluster does

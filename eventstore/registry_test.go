@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
@@ -91,16 +92,19 @@ func TestOlderVersionIsWrittenUntilTheNewestMayBe(t *testing.T) {
 	types := callings()
 	log, _ := eventstoretest.Log(t, eventstore.Options{Types: types})
 	event := called3{User: 7, Greeting: "Ahoy", Names: called3Names{[]string{"Ada", "Countess"}}}
+	later := time.Now().Add(time.Hour)
 	for i, c := range []struct {
 		permitted []string
+		until     time.Time
 		stored    string
 		read      called3
 	}{
-		{[]string{"test.called.v1"}, "test.called.v1", called3{7, "Hello", called3Names{[]string{"Ada"}}}},
-		{[]string{"test.called.v1", "test.called.v2"}, "test.called.v2", called3{7, "Ahoy", called3Names{[]string{"Ada"}}}},
-		{types.Names(), "test.called.v3", event},
+		{[]string{"test.called.v1"}, later, "test.called.v1", called3{7, "Hello", called3Names{[]string{"Ada"}}}},
+		{[]string{"test.called.v1", "test.called.v2"}, later, "test.called.v2", called3{7, "Ahoy", called3Names{[]string{"Ada"}}}},
+		{types.Names(), later, "test.called.v3", event},
+		{types.Names(), time.Now(), "test.called.v1", called3{7, "Hello", called3Names{[]string{"Ada"}}}}, // not known any more
 	} {
-		types.Permit(c.permitted)
+		types.Permit(c.permitted, c.until)
 		if _, err := log.Append(t.Context(), eventstore.Proposal{Stream: "s", Expect: eventstore.Any, Events: []domain.Event{event}}); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +117,7 @@ func TestOlderVersionIsWrittenUntilTheNewestMayBe(t *testing.T) {
 			t.Errorf("with %v it is read as %+v, %v, want %+v", c.permitted, read.Event, err, c.read)
 		}
 	}
-	types.Permit([]string{"test.other.v1"})
+	types.Permit([]string{"test.other.v1"}, later)
 	var notYet *eventstore.NotYetReadError
 	var unavailable *domain.UnavailableError
 	_, err := log.Append(t.Context(), eventstore.Proposal{Stream: "s", Expect: eventstore.Any, Events: []domain.Event{event}})

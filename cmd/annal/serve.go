@@ -22,6 +22,7 @@ import (
 	"github.com/annal-git/annal/eventstore/localpostgres"
 	"github.com/annal-git/annal/workers"
 	"github.com/annal-git/annal/workers/lease"
+	"github.com/annal-git/annal/workers/nodes"
 	"github.com/annal-git/annal/workers/projector"
 )
 
@@ -72,13 +73,16 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 	defer events.Close()
+	group := workers.NewGroup(log)
+	defer group.Stop()
+	if err := joinNodes(ctx, group, events, pool, log); err != nil {
+		return err
+	}
 	if err := identify(ctx, events, s); err != nil {
 		return err
 	}
 
 	leases := lease.New(pool, nodeName())
-	group := workers.NewGroup(log)
-	defer group.Stop()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if db.embedded != nil {
@@ -123,6 +127,17 @@ func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.
 	}
 	group.Start(ctx, projector)
 	group.Start(ctx, databaseWatch{state, pool})
+	return nil
+}
+
+// joinNodes makes this process one of the nodes for as long as the group runs. It comes
+// before anything is appended.
+func joinNodes(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, log *slog.Logger) error {
+	member, err := nodes.Join(ctx, nodes.Config{Pool: pool, Types: events.Types(), Name: nodeName(), Version: version, Logger: log})
+	if err != nil {
+		return err
+	}
+	group.Start(ctx, member)
 	return nil
 }
 

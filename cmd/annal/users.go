@@ -13,6 +13,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/projections/access"
+	"github.com/annal-git/annal/workers"
 )
 
 type usersCommand struct {
@@ -53,13 +54,19 @@ func (u usersEraseCommand) Run(ctx context.Context, c console, s *settings) erro
 				return err
 			}
 		}
+		logger := s.logger(c.err)
 		log, err := eventstore.Open(ctx, pool, eventstore.Options{
-			Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: s.logger(c.err),
+			Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: logger,
 		})
 		if err != nil {
 			return err
 		}
 		defer log.Close()
+		group := workers.NewGroup(logger)
+		defer group.Stop()
+		if err := joinNodes(ctx, group, log, pool, logger); err != nil {
+			return err
+		}
 		bar := &progress{w: c.err}
 		err = eventstore.Erase(ctx, log, user.ID, domain.Metadata{Auth: "system"}, bar.show)
 		bar.end()
