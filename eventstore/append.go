@@ -56,8 +56,10 @@ func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 	if l.maintenance.Load() {
 		return Appended{}, ErrMaintenance
 	}
-	if l.wentBack.Load() {
+	select {
+	case <-l.lost:
 		return Appended{}, ErrWentBack
+	default:
 	}
 	if refusal := l.refusal.Load(); refusal != nil {
 		return Appended{}, refusal

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
@@ -137,7 +136,6 @@ func TestLogIsAppendOnly(t *testing.T) {
 type tally struct {
 	refuse error
 	log    *eventstore.Log
-	pool   *pgxpool.Pool
 
 	mu      sync.Mutex
 	streams map[domain.Stream]*height
@@ -271,7 +269,7 @@ func TestClaimsOfManyWritersFormAChain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer log.Close()
-		log.Arbitrate(&tally{log: log, pool: pool})
+		log.Arbitrate(&tally{log: log})
 		nodes[i] = log
 	}
 	var wg sync.WaitGroup

@@ -116,8 +116,8 @@ func (c *committer) commit(ctx context.Context, requests []*request, how attempt
 				continue
 			}
 		}
-		if errors.Is(err, ErrWentBack) && !c.log.wentBack.Swap(true) {
-			c.options.Log.Error("the database has lost events that this node has seen; it takes no changes until it is started again", "position", horizon)
+		if errors.Is(err, ErrWentBack) {
+			c.log.wentBack(horizon, 0)
 		}
 		if len(requests) == 1 {
 			requests[0].answer <- answer{err: err}

@@ -16,6 +16,7 @@ import (
 type follower struct {
 	pool    *pgxpool.Pool
 	options Options
+	lost    func(seen, head int64) // called when the log ends before a position that it had reached
 
 	mu    sync.Mutex
 	head  int64
@@ -25,8 +26,8 @@ type follower struct {
 // askTimeout is how long the database may take to say how far the log has come.
 const askTimeout = 5 * time.Second
 
-func newFollower(pool *pgxpool.Pool, options Options) *follower {
-	return &follower{pool: pool, options: options, moved: make(chan struct{})}
+func newFollower(pool *pgxpool.Pool, options Options, lost func(seen, head int64)) *follower {
+	return &follower{pool: pool, options: options, lost: lost, moved: make(chan struct{})}
 }
 
 // saw takes note that the log is at least at head.
@@ -87,9 +88,13 @@ func (f *follower) listen(ctx context.Context) error {
 func (f *follower) ask(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	seen, _ := f.known()
 	var head int64
 	if err := conn.QueryRow(ctx, headQuery).Scan(&head); err != nil {
 		return err
+	}
+	if head < seen {
+		f.lost(seen, head)
 	}
 	f.saw(head)
 	return nil

@@ -34,7 +34,8 @@ type Log struct {
 	tasks     sync.WaitGroup
 
 	maintenance atomic.Bool
-	wentBack    atomic.Bool // events that this node has seen are gone
+	lost        chan struct{} // closed once events that this node has seen are gone
+	losing      sync.Once
 	refusal     atomic.Pointer[domain.UnavailableError]
 }
 
@@ -48,8 +49,8 @@ func Open(ctx context.Context, pool *pgxpool.Pool, options Options) (*Log, error
 		options.Poll = 250 * time.Millisecond
 	}
 	options.Inline = append([]Inline{erasure{}}, options.Inline...)
-	l := &Log{pool: pool, options: options}
-	l.follower = newFollower(pool, options)
+	l := &Log{pool: pool, options: options, lost: make(chan struct{})}
+	l.follower = newFollower(pool, options, l.wentBack)
 	l.committer = newCommitter(l)
 	head, err := l.Head(ctx)
 	if err != nil {
@@ -85,6 +86,17 @@ func (l *Log) Types() *Registry { return l.options.Types }
 func (l *Log) KnownHead() int64 {
 	head, _ := l.follower.known()
 	return head
+}
+
+// Lost is closed once the database lacks events that this node has seen. What the node
+// keeps in memory is of no use then: it must start again.
+func (l *Log) Lost() <-chan struct{} { return l.lost }
+
+func (l *Log) wentBack(seen, head int64) {
+	l.losing.Do(func() {
+		l.options.Log.Error("the database has lost events that this node has seen", "seen", seen, "head", head)
+		close(l.lost)
+	})
 }
 
 // NextID takes the next number of a kind: "user", "project", "repository" or

@@ -73,10 +73,10 @@ drop index log.personal_subject;
 -- It takes the append lock, and each statement after it sees what the appends before it
 -- committed. horizon is a position that the caller knows to be in the log: nothing older
 -- is looked at. known is up to where the caller has seen the streams of the batch; the
--- unique index of the newest partition refuses versions given to others since, and only
--- that one does, so known must reach it.
+-- unique index of the newest partition refuses versions that were given to others since,
+-- and it knows no others, so known must reach it.
 -- Returns the position before the batch and its time in microseconds since 1970.
--- Errors: AN001 known does not reach the newest partition; AN002 the log ends before horizon;
+-- Errors: AN001 known does not reach that partition; AN002 the log ends before horizon;
 -- unique_violation a stream has moved; check_violation the newest partition is full.
 -- +goose StatementBegin
 create function log.append(
@@ -88,13 +88,14 @@ declare
     n constant int := cardinality(streams);
     base bigint;
     moment timestamptz;
-    newest bigint; -- first position of the newest partition
+    newest bigint; -- first position of the newest partition that the batch reaches
     nothing text; -- assignments take less time than statements
 begin
     nothing := pg_advisory_xact_lock(418464555372);
     -- From the index and not from a counter row, of which every old snapshot would keep
     -- all versions. Time never goes back along the log.
-    select e.position, greatest(e.at, clock_timestamp()), (select max(p.first) from log.partitions p) into base, moment, newest
+    select e.position, greatest(e.at, clock_timestamp()), (select max(p.first) from log.partitions p where p.first <= e.position + n)
+        into base, moment, newest
     from log.events e where e.position >= horizon order by e.position desc limit 1;
     if base is null then
         if horizon > 0 then
@@ -104,8 +105,8 @@ begin
         moment := clock_timestamp();
         newest := 1;
     end if;
-    if known < newest - 1 then
-        raise exception 'the log has a newer partition' using errcode = 'AN001';
+    if known < least(base, newest - 1) then
+        raise exception 'the streams were last seen at %, before the newest partition', known using errcode = 'AN001';
     end if;
     if n = 1 then
         insert into log.events (position, version, at, id, stream, type, body, meta)

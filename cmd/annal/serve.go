@@ -127,6 +127,7 @@ func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.
 	}
 	group.Start(ctx, projector)
 	group.Start(ctx, databaseWatch{state, pool})
+	group.Start(ctx, logWatch{events})
 	return nil
 }
 
@@ -162,6 +163,21 @@ func (databaseWatch) Name() string { return "database watch" }
 func (w databaseWatch) Run(ctx context.Context) error {
 	w.state.Watch(ctx, "database", watchInterval, w.pool.Ping)
 	return nil
+}
+
+// logWatch ends a node whose database lacks events that the node has seen: what it keeps
+// in memory was made of them.
+type logWatch struct{ log *eventstore.Log }
+
+func (logWatch) Name() string { return "log watch" }
+
+func (w logWatch) Run(ctx context.Context) error {
+	select {
+	case <-w.log.Lost():
+		return errors.New("the database lacks events that were in it: was it restored, or is it a copy that was behind? Look into it, then start the node again")
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // nodeName is how events name this node.
