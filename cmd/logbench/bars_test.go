@@ -25,6 +25,8 @@ var bars = []bar{
 	{name: "append64-3nodes", must: 1.5, reach: 1.8, unit: "R(64)", measure: appendAt(64, 3)},
 	{name: "append1", must: 0.75, reach: 0.9, unit: "R(1)", measure: appendAt(1, 1)},
 	{name: "append1-far", must: 1.10, reach: 1.05, atMost: true, unit: "of the raw insert's p50, 0.5 ms away", measure: appendFar},
+	{name: "replay", must: 1.0, reach: 1.4, unit: "M events/s of client CPU", measure: replayStored},
+	{name: "replay-folded", must: 0.35, reach: 0.6, unit: "M events/s of client CPU", measure: replayFolded},
 	{name: "wakeup", must: 0.90, reach: 0.95, unit: "of the throughput without listeners", measure: wakeUp},
 }
 
