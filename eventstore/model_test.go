@@ -48,7 +48,7 @@ func TestLogEqualsModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(log.Close)
-		log.Arbitrate(&tally{log: log, pool: pool})
+		log.Arbitrate(&tally{log: log})
 		return log
 	}
 	newTypes := callings()
