@@ -1,8 +1,9 @@
 // Package refs answers what each ref of a repository points to and which packs
-// hold its objects, now and as of any position of the log.
+// hold its objects.
 //
-// Its tables move in the transaction that appends the event, so they are never
-// behind: Projection follows the events, Arbiter decides pushes by compare-and-set
-// under the append lock, and Reader serves snapshots from a cache that is checked
-// against the repository's version with one indexed read.
+// Projection follows the log and keeps the rows. Nobody waits for it: Reader reads the
+// rows together with what the log holds behind them and keeps the result in memory, and
+// before each use asks the log with one look into an index whether the repository has
+// moved since. Arbiter decides pushes on the same memory; the append refuses what was
+// decided on a state that is not the newest.
 package refs
