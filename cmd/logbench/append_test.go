@@ -2,8 +2,10 @@ package logbench
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,4 +103,36 @@ func wakeUp(b *testing.B) float64 {
 		}
 		return ours()
 	}, ours, throughput)
+}
+
+// shareOfCopy compares pushes with the fastest way to get the same rows into the same
+// table: COPY by one connection.
+func shareOfCopy(b *testing.B) float64 {
+	ours, _ := appends(b, 150, 1)
+	s := theServer(b)
+	url := s.database(b)
+	owner, err := pgx.Connect(b.Context(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = owner.Close(context.Background()) })
+	const rows = 100_000
+	position := int64(0)
+	body := `{"pack":{"bytes":812,"id":"` + strings.Repeat("a1", 20) + `","objects":3},"updates":[{"name":"refs/heads/main","new":"` +
+		strings.Repeat("b2", 20) + `","old":"` + strings.Repeat("c3", 20) + `"}]}`
+	meta := `{"actor":12,"auth":"token","commitments":{"origin":"` + strings.Repeat("d", 43) + `"},"node":"node-1","request":"0123456789abcdef"}`
+	ceiling := func() load {
+		start := time.Now()
+		_, err := owner.CopyFrom(b.Context(), pgx.Identifier{"log", "events"}, []string{"position", "version", "at", "id", "stream", "type", "body", "meta"},
+			pgx.CopyFromSlice(rows, func(int) ([]any, error) {
+				position++
+				return []any{position, position, start, [16]byte{15: byte(position)}, fmt.Sprint("repository/", position%1500),
+					"repository.refs_updated.v1", json.RawMessage(body), json.RawMessage(meta)}, nil
+			}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return load{done: rows, took: time.Since(start), latencies: []time.Duration{time.Since(start)}}
+	}
+	return paired(b, ours, ceiling, throughput)
 }

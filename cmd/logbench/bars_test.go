@@ -27,7 +27,13 @@ var bars = []bar{
 	{name: "append1-far", must: 1.10, reach: 1.05, atMost: true, unit: "of the raw insert's p50, 0.5 ms away", measure: appendFar},
 	{name: "replay", must: 1.0, reach: 1.4, unit: "M events/s of client CPU", measure: replayStored},
 	{name: "replay-folded", must: 0.35, reach: 0.6, unit: "M events/s of client CPU", measure: replayFolded},
+	{name: "append-share-of-copy", must: 0.25, reach: 0.33, unit: "of COPY into the same table, at 150 writers", measure: shareOfCopy},
+	{name: "snapshot", must: 1.3, reach: 1.05, atMost: true, unit: "of the CPU at the start, after 100,000 pushes under an old snapshot", measure: underSnapshot},
+	{name: "idle-elsewhere", must: 2, reach: 1, atMost: true, unit: "of the undisturbed lag (p99)", measure: besideIdle},
 	{name: "wakeup", must: 0.90, reach: 0.95, unit: "of the throughput without listeners", measure: wakeUp},
+	{name: "stopped-node", must: 500, reach: 300, atMost: true, unit: "ms is the longest push", measure: behindStopped},
+	{name: "grown", must: 1.3, reach: 1.1, atMost: true, unit: "of the CPU at 1,000,000 events, at 10,000,000", measure: grown},
+	{name: "storage", must: 550, reach: 450, atMost: true, unit: "bytes a push", measure: storage},
 }
 
 // BenchmarkBars measures each bar once and prints a line for it. It takes minutes; choose
