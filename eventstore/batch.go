@@ -192,7 +192,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 
 // queueAppend queues the call that appends the entries. Once it has been answered, the
 // recorded events have their positions and times.
-func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
+func (b *batch) queueAppend(flight *pgx.Batch, horizon int64, wake bool) {
 	n := len(b.entries)
 	streams, types := make([]string, n), make([]string, n)
 	versions, ids := make([]int64, n), make([][16]byte, n)
@@ -209,8 +209,8 @@ func (b *batch) queueAppend(flight *pgx.Batch, horizon int64) {
 			salts, data = append(salts, p.salt), append(data, p.data)
 		}
 	}
-	flight.Queue(`select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		horizon, b.known, streams, versions, ids, types, bodies, metas, personalEvents, parts, subjects, salts, data,
+	flight.Queue(`select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		horizon, b.known, wake, streams, versions, ids, types, bodies, metas, personalEvents, parts, subjects, salts, data,
 	).QueryRow(func(row pgx.Row) error {
 		var answer []int64
 		if err := row.Scan(&answer); err != nil {

@@ -147,7 +147,7 @@ func (c *committer) try(ctx context.Context, requests []*request, how attempt) (
 		}
 		if !b.inline(c.options.Inline) {
 			flight := &pgx.Batch{}
-			b.queueAppend(flight, horizon)
+			b.queueAppend(flight, horizon, !c.log.alone.Load())
 			return b, c.conn.SendBatch(ctx, flight).Close()
 		}
 	}
@@ -180,7 +180,7 @@ func (c *committer) fill(ctx context.Context, b *batch, how attempt, horizon int
 	}
 	flight := &pgx.Batch{}
 	if len(b.entries) > 0 {
-		b.queueAppend(flight, horizon)
+		b.queueAppend(flight, horizon, !c.log.alone.Load())
 		if b.inline(c.options.Inline) {
 			if err := c.conn.SendBatch(ctx, flight).Close(); err != nil {
 				return err

@@ -34,6 +34,7 @@ type Log struct {
 	tasks     sync.WaitGroup
 
 	maintenance atomic.Bool
+	alone       atomic.Bool   // no other node waits for notifications
 	lost        chan struct{} // closed once events that this node has seen are gone
 	losing      sync.Once
 	refusal     atomic.Pointer[domain.UnavailableError]
@@ -73,6 +74,10 @@ func (l *Log) Close() {
 // SetMaintenance begins or ends maintenance of this node: while it lasts, Append answers
 // ErrMaintenance. Proposals that wait already are carried out.
 func (l *Log) SetMaintenance(on bool) { l.maintenance.Store(on) }
+
+// SetAlone says whether this is the only live node: then appends notify nobody. Whoever else
+// follows the log, such as a command, finds out when it polls.
+func (l *Log) SetAlone(alone bool) { l.alone.Store(alone) }
 
 // Refuse makes Append answer with reason until it is called with nil: while the log may
 // not be what was signed, nothing is added to it.

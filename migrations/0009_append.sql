@@ -75,12 +75,13 @@ drop index log.personal_subject;
 -- is looked at. known is up to where the caller has seen the streams of the batch; the
 -- unique index of the newest partition refuses versions that were given to others since,
 -- and it knows no others, so known must reach it.
+-- wake tells the listeners of other nodes.
 -- Returns the position before the batch and its time in microseconds since 1970.
 -- Errors: AN001 known does not reach that partition; AN002 the log ends before horizon;
 -- unique_violation a stream has moved; check_violation the newest partition is full.
 -- +goose StatementBegin
 create function log.append(
-    horizon bigint, known bigint,
+    horizon bigint, known bigint, wake boolean,
     streams text[], versions bigint[], ids uuid[], types text[], bodies text[], metas text[],
     personal_events int[], parts text[], subjects bigint[], salts bytea[], data bytea[]
 ) returns bigint[] language plpgsql as $$
@@ -124,8 +125,9 @@ begin
         select base + p.event, p.part, p.subject, p.salt, p.data
         from unnest(personal_events, parts, subjects, salts, data) as p (event, part, subject, salt, data);
     end if;
-    -- One notification a batch: each costs every listener, and a lock at commit.
-    nothing := pg_notify('annal_log', (base + n)::text);
+    if wake then -- once a batch: a notification costs every listener, and a lock at commit
+        nothing := pg_notify('annal_log', (base + n)::text);
+    end if;
     return array[base, extract(epoch from moment) * 1000000];
 end
 $$;

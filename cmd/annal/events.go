@@ -81,10 +81,13 @@ func (e eventsShowCommand) Run(ctx context.Context, c console, s *settings) erro
 	})
 }
 
+// pollOften is for those who watch: a node that is alone notifies nobody.
+const pollOften = 50 * time.Millisecond
+
 // withLog opens the log for reading.
 func withLog(ctx context.Context, c console, s *settings, use func(*eventstore.Log, *pgxpool.Pool) error) error {
 	return withPool(ctx, c, s, func(pool *pgxpool.Pool) error {
-		log, err := eventstore.Open(ctx, pool, eventstore.Options{Types: eventstore.Types(), Log: s.logger(c.err)})
+		log, err := eventstore.Open(ctx, pool, eventstore.Options{Types: eventstore.Types(), Log: s.logger(c.err), Poll: pollOften})
 		if err != nil {
 			return err
 		}

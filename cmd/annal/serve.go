@@ -134,7 +134,7 @@ func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.
 // joinNodes makes this process one of the nodes for as long as the group runs. It comes
 // before anything is appended.
 func joinNodes(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, log *slog.Logger) error {
-	member, err := nodes.Join(ctx, nodes.Config{Pool: pool, Types: events.Types(), Name: nodeName(), Version: version, Logger: log})
+	member, err := nodes.Join(ctx, nodes.Config{Pool: pool, Types: events.Types(), Name: nodeName(), Version: version, Alone: events.SetAlone, Logger: log})
 	if err != nil {
 		return err
 	}

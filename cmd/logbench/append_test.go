@@ -25,6 +25,7 @@ func appends(b *testing.B, writers, nodes int) (ours, raw func() load) {
 	var all []*node
 	for i := range nodes {
 		all = append(all, openNode(b, pool, fmt.Sprint("node-", i+1)))
+		all[i].log.SetAlone(nodes == 1)
 	}
 	pushing := pushers(b, all, writers)
 	ours = func() load {
@@ -74,7 +75,9 @@ func appendFar(b *testing.B) float64 {
 		b.Fatal(err)
 	}
 	b.Cleanup(pool.Close)
-	pushing := pushers(b, []*node{openNode(b, pool, "far")}, 1)
+	alone := openNode(b, pool, "far")
+	alone.log.SetAlone(true)
+	pushing := pushers(b, []*node{alone}, 1)
 	ours := func() load {
 		return s.run(b, 1, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
 	}
@@ -89,11 +92,14 @@ func wakeUp(b *testing.B) float64 {
 	s := theServer(b)
 	url := s.database(b)
 	pool := connect(b, url)
-	pushing := pushers(b, []*node{openNode(b, pool, "node")}, 64)
+	n := openNode(b, pool, "node")
+	pushing := pushers(b, []*node{n}, 64)
 	ours := func() load {
 		return s.run(b, 64, func(ctx context.Context, w int) error { return pushing[w].push(ctx) })
 	}
 	return paired(b, func() load {
+		n.log.SetAlone(false)
+		defer n.log.SetAlone(true)
 		for range 3 {
 			other, err := eventstore.Open(b.Context(), pool, eventstore.Options{Types: eventstore.Types()})
 			if err != nil {

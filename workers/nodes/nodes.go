@@ -36,6 +36,7 @@ type Config struct {
 	Version string               // of the program
 	Logger  *slog.Logger
 	Every   time.Duration // how often it is seen; default 1 s
+	Alone   func(bool)    // told at each beat whether no other node lives; may be nil
 }
 
 // Node is a row of the table.
@@ -140,6 +141,9 @@ func (m *Membership) beat(ctx context.Context) (honoured bool, err error) {
 		return false, err
 	}
 	m.config.Types.Permit(permitted, asked.Add(permitFor))
+	if m.config.Alone != nil {
+		m.config.Alone(len(others) == 0)
+	}
 	// Others may count on it as soon as they see it, so it is said after it is done.
 	_, err = m.config.Pool.Exec(ctx, `
 		insert into log.nodes (id, name, version, reads, honours) values ($1, $2, $3, $4, $5)
