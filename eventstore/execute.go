@@ -57,12 +57,8 @@ func fold[S any](ctx context.Context, l *Log, stream domain.Stream, evolve func(
 	if err != nil {
 		return state, 0, fmt.Errorf("read the version of %s: %w", stream, err)
 	}
-	rows, err := queryStored(ctx, l.pool, whole, `where e.stream = $1 and e.type <> 'repository.refs_updated.v1' and e.version <= $2 order by e.version`,
-		string(stream), version)
-	if err != nil {
-		return state, 0, err
-	}
-	events, err := decodeAll(l.options.Types, rows)
+	events, err := queryRecorded(ctx, l.pool, l.options.Types,
+		`where e.stream = $1 and e.type <> 'repository.refs_updated.v1' and e.version <= $2 order by e.version`, string(stream), version)
 	if err != nil {
 		return state, 0, err
 	}

@@ -48,22 +48,6 @@ func (m storedMeta) metadata(from origin) domain.Metadata {
 	}
 }
 
-// decodeMetadata puts metadata together again; from is the personal part of it, nil if
-// there is none.
-func decodeMetadata(data, from []byte, shared *names) (domain.Metadata, error) {
-	var stored storedMeta
-	if err := stored.decode(data, shared); err != nil {
-		return domain.Metadata{}, err
-	}
-	var o origin
-	if from != nil {
-		if err := o.decode(from, shared); err != nil {
-			return domain.Metadata{}, err
-		}
-	}
-	return stored.metadata(o), nil
-}
-
 // AppendJSON implements appender.
 func (m storedMeta) AppendJSON(b []byte) []byte {
 	b = append(b, '{')
@@ -91,9 +75,9 @@ func appendText(b []byte, name, text string) []byte {
 	return canonical.AppendString(canonical.AppendName(b, name), text)
 }
 
-// decode reads what AppendJSON writes into the zero value, as encoding/json does, but
-// passes over commitments. What is the same in many events is shared.
-func (m *storedMeta) decode(data []byte, shared *names) error {
+// decode reads what AppendJSON writes into the zero value, as encoding/json does, but of
+// the commitments it says only which there are. What is the same in many events is shared.
+func (m *storedMeta) decode(data []byte, shared *names) (has parts, err error) {
 	r := canonical.NewReader(data)
 	r.Expect(`{`)
 	if r.Name("actor") {
@@ -103,8 +87,8 @@ func (m *storedMeta) decode(data []byte, shared *names) error {
 	m.Causation = string(readText(&r, "causation"))
 	if r.Name("commitments") {
 		r.Expect(`{`)
-		readText(&r, "event")
-		readText(&r, "origin")
+		has.event = len(readText(&r, "event")) > 0
+		has.origin = len(readText(&r, "origin")) > 0
 		r.Expect(`}`)
 	}
 	m.Correlation = string(readText(&r, "correlation"))
@@ -112,13 +96,17 @@ func (m *storedMeta) decode(data []byte, shared *names) error {
 	m.RequestID = string(readText(&r, "request"))
 	r.Expect(`}`)
 	if r.Done() {
-		return nil
+		return has, nil
 	}
 	*m = storedMeta{}
-	err := json.Unmarshal(data, m)
+	err = json.Unmarshal(data, m)
+	has = parts{event: m.Commitments.Event != "", origin: m.Commitments.Origin != ""}
 	m.Commitments = commitments{}
-	return err
+	return has, err
 }
+
+// parts says which personal parts an event was appended with.
+type parts struct{ event, origin bool }
 
 func readText(r *canonical.Reader, name string) []byte {
 	if !r.Name(name) {

@@ -3,7 +3,6 @@ package eventstore
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -36,54 +35,60 @@ const (
 // ReadStored reads events after a position, in order: up to limit, and fewer where they
 // are large. It returns none only where the log ends. Personal parts are left out: the
 // events decode as if these had been erased.
-func (l *Log) ReadStored(ctx context.Context, after int64, limit int) (events []Stored, err error) {
-	size, count := 0, firstPart
-	for len(events) < limit && size < pageBytes {
-		count = min(count, limit-len(events))
-		before := len(events)
-		if before > 0 {
-			events = slices.Grow(events, count)
-		}
-		events, err = queryEnvelopes(ctx, l.pool, events, pageBytes-size, `where e.position > $1 order by e.position limit $2`, after, count)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range events[before:] {
-			if after++; e.Position != after {
-				return nil, fmt.Errorf("the log has a gap: event %d is missing", after)
-			}
-			size += e.size()
-		}
-		if len(events)-before < count && size < pageBytes {
-			break // that was the end of the log
-		}
-		// The next part is large if the events are small: at most a fourth of what
-		// there is room for, should they go on like this.
-		count = max(firstPart, (pageBytes-size)/4*len(events)/(size+1))
-	}
-	return events, nil
+func (l *Log) ReadStored(ctx context.Context, after int64, limit int) ([]Stored, error) {
+	var p storedPage
+	err := l.readPage(ctx, after, limit, &p)
+	return p.events, err
 }
 
 // ReadAll is ReadStored with the events decoded, and with their personal parts.
 func (l *Log) ReadAll(ctx context.Context, after int64, limit int) ([]domain.Recorded, error) {
-	rows, err := l.ReadStored(ctx, after, limit)
-	if err != nil {
+	p := recordedPage{types: l.options.Types}
+	if err := l.readPage(ctx, after, limit, &p); err != nil {
 		return nil, err
 	}
-	if err := addPersonal(ctx, l.pool, rows); err != nil {
-		return nil, err
+	return p.finish(ctx, l.pool)
+}
+
+// page is what rows are read into.
+type page interface {
+	take(row) error
+	expect(more int)
+}
+
+func (l *Log) readPage(ctx context.Context, after int64, limit int, p page) error {
+	read, size, count := 0, 0, firstPart
+	take := func(r row) error {
+		if after++; r.position() != after {
+			return fmt.Errorf("the log has a gap: event %d is missing", after)
+		}
+		read++
+		size += r.size()
+		return p.take(r)
 	}
-	return decodeAll(l.options.Types, rows)
+	for read < limit && size < pageBytes {
+		count = min(count, limit-read)
+		before := read
+		if before > 0 {
+			p.expect(count)
+		}
+		if err := scan(ctx, l.pool, take, pageBytes-size, `where e.position > $1 order by e.position limit $2`, after, count); err != nil {
+			return err
+		}
+		if read-before < count && size < pageBytes {
+			return nil // that was the end of the log
+		}
+		// The next part is large if the events are small: at most a fourth of what
+		// there is room for, should they go on like this.
+		count = max(firstPart, (pageBytes-size)/4*read/(size+1))
+	}
+	return nil
 }
 
 // ReadStream reads up to limit events of one stream after a version, in order.
 func (l *Log) ReadStream(ctx context.Context, stream domain.Stream, afterVersion int64, limit int) ([]domain.Recorded, error) {
-	rows, err := queryStored(ctx, l.pool, whole, `where e.stream = $1 and e.version > $2 order by e.version limit $3`,
+	return queryRecorded(ctx, l.pool, l.options.Types, `where e.stream = $1 and e.version > $2 order by e.version limit $3`,
 		string(stream), afterVersion, limit)
-	if err != nil {
-		return nil, err
-	}
-	return decodeAll(l.options.Types, rows)
 }
 
 // ReadEvent reads one event with its personal parts; ok is false if the log does not

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,50 +23,39 @@ type Stored struct {
 	Body     json.RawMessage // canonical, as stored
 	Meta     json.RawMessage // canonical, as stored
 
-	personal *personalParts // nil if there are none, they were erased or not asked for
+	personal personalParts
 }
 
-// personalParts are those of one event, nil where there is none.
+// personalParts are those of one event, nil where there is none, it was erased or it was
+// not asked for.
 type personalParts struct{ event, origin []byte }
 
 // Decode makes the event of a stored one, of the newest version of its type. The event of
 // a type that is not registered is a domain.Unknown.
 func (s Stored) Decode(types *Registry) (domain.Recorded, error) {
-	return s.decode(types, &names{})
-}
-
-func (s *Stored) decode(types *Registry, shared *names) (domain.Recorded, error) {
-	var personal personalParts
-	if s.personal != nil {
-		personal = *s.personal
-	}
-	event, err := types.Decode(s.Type, s.Body, personal.event)
-	if _, unknown := errors.AsType[*UnknownTypeError](err); unknown {
-		event, err = domain.Unknown{Type: s.Type, Body: s.Body}, nil
-	}
+	event, err := types.decode(s.Type, s.Body, s.personal.event)
 	if err != nil {
 		return domain.Recorded{}, fmt.Errorf("event %d: %w", s.Position, err)
 	}
-	meta, err := decodeMetadata(s.Meta, personal.origin, shared)
+	var meta storedMeta
+	var from origin
+	if _, err = meta.decode(s.Meta, &names{}); err == nil && s.personal.origin != nil {
+		err = from.decode(s.personal.origin, &names{})
+	}
 	if err != nil {
 		return domain.Recorded{}, fmt.Errorf("metadata of event %d: %w", s.Position, err)
 	}
 	return domain.Recorded{
-		Position: s.Position, Stream: s.Stream, Version: s.Version, ID: s.ID, At: s.At, Event: event, Meta: meta,
+		Position: s.Position, Stream: s.Stream, Version: s.Version, ID: s.ID, At: s.At, Event: event, Meta: meta.metadata(from),
 	}, nil
 }
 
-// size is about how many bytes of memory s takes.
-func (s Stored) size() int { return len(s.Body) + len(s.Meta) }
-
-func decodeAll(types *Registry, rows []Stored) ([]domain.Recorded, error) {
-	events := make([]domain.Recorded, len(rows))
-	var shared names
-	for i := range rows {
-		var err error
-		if events[i], err = rows[i].decode(types, &shared); err != nil {
-			return events[:i], err
-		}
+// decode is Decode with unregistered types as domain.Unknown. The event shares no memory
+// with body.
+func (r *Registry) decode(name string, body, personal []byte) (domain.Event, error) {
+	event, err := r.Decode(name, body, personal)
+	if _, unknown := errors.AsType[*UnknownTypeError](err); unknown {
+		return domain.Unknown{Type: name, Body: bytes.Clone(body)}, nil
 	}
-	return events, nil
+	return event, err
 }
