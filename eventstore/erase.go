@@ -21,7 +21,7 @@ const (
 // where his own requests came from. Each step appends an account.Erased that says from
 // which events, in the transaction that deletes them; the first one shuts him out. There
 // is no index to find the rows by, which every push would pay for: the log is looked
-// through, a million events in about a second. progress is told how far that is, in
+// through, half a million events in about a second. progress is told how far that is, in
 // events; it may be nil.
 //
 // An erasure that was broken off goes on when it is asked for again. Errors:
