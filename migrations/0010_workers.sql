@@ -71,7 +71,22 @@ comment on function projections.advance is 'Moves a checkpoint, or refuses the t
 
 grant select, insert, update, delete on projections.runners to annal_app;
 
+create schema refhistory;
+grant usage on schema refhistory to annal_app;
+create table refhistory.ref_history (
+    repository bigint not null,
+    name       text collate "C" not null,
+    position   bigint not null,
+    id         bytea not null check (length(id) = 20),
+    peeled     bytea check (length(peeled) = 20),
+    forced     boolean not null,
+    primary key (repository, name, position)
+);
+comment on table refhistory.ref_history is 'Every value each ref ever had, for the view of a repository as of a position. A deleted ref has the zero id.';
+grant select, insert, update, delete on refhistory.ref_history to annal_app;
+
 -- +goose Down
+drop schema refhistory cascade;
 drop function projections.advance;
 drop index projections.parked_stream;
 delete from projections.parked where shard <> 0;

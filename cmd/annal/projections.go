@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 )
@@ -26,7 +27,7 @@ func inlineProjections() []eventstore.Inline {
 
 // followers follow the log, each on runners of its own.
 func followers() []projections.Follower {
-	return []projections.Follower{refs.Projection{}, activity.Projection{}, reposearch.Projection{}}
+	return []projections.Follower{refs.Projection{}, refhistory.Projection{}, activity.Projection{}, reposearch.Projection{}}
 }
 
 // findProjection looks among both kinds.
@@ -87,7 +88,7 @@ func (p projectionsRebuildCommand) Run(ctx context.Context, c console, s *settin
 	if err != nil {
 		return err
 	}
-	return withBuilder(ctx, c, s, func(b *projections.Builder) error {
+	return withBuilder(ctx, c, s, func(b projections.Builder) error {
 		position, err := b.Rebuild(ctx, projection)
 		if err == nil {
 			fmt.Fprintf(c.out, "%s is rebuilt from %d events\n", p.Name, position)
@@ -105,7 +106,7 @@ func (p projectionsVerifyCommand) Run(ctx context.Context, c console, s *setting
 	if err != nil {
 		return err
 	}
-	return withBuilder(ctx, c, s, func(b *projections.Builder) error {
+	return withBuilder(ctx, c, s, func(b projections.Builder) error {
 		differences, position, err := b.Verify(ctx, projection)
 		if err != nil {
 			return err
@@ -121,11 +122,11 @@ func (p projectionsVerifyCommand) Run(ctx context.Context, c console, s *setting
 	})
 }
 
-func withBuilder(ctx context.Context, c console, s *settings, use func(*projections.Builder) error) error {
+func withBuilder(ctx context.Context, c console, s *settings, use func(projections.Builder) error) error {
 	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
 		bar := &progress{w: c.err}
 		defer bar.end()
-		return use(&projections.Builder{Pool: pool, Log: log, LockLog: eventstore.LockAppends, Progress: bar.show})
+		return use(projections.Builder{Pool: pool, Log: log, LockLog: eventstore.LockAppends, Progress: bar.show})
 	})
 }
 

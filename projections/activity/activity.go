@@ -16,7 +16,8 @@ import (
 	"github.com/annal-git/annal/projections"
 )
 
-// Projection fills the list of activities. It implements projections.Follower.
+// Projection fills the list of activities. It implements projections.Follower and
+// projections.Folder.
 type Projection struct{}
 
 // Name implements projections.Projection.
@@ -35,29 +36,59 @@ func (Projection) Policy() projections.Policy { return projections.Policy{} }
 // Queue implements projections.Follower: one row for every event on a repository's
 // stream, whatever its type.
 func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
-	var repositories, positions, actors []int64
-	var at []time.Time
-	var types []string
-	var refs, forced []int32
+	var rows rows
+	rows.Add(events)
+	if len(rows.positions) > 0 {
+		flight.Queue(`
+			insert into repository_activity (repository, position, at, actor, type, refs, forced)
+			select repository, position, at, actor, type, refs, forced
+			from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::int[], $7::int[])
+				as a (repository, position, at, actor, type, refs, forced)`,
+			rows.repositories, rows.positions, rows.at, rows.actors, rows.types, rows.refs, rows.forced)
+	}
+	return nil
+}
+
+// NewFold implements projections.Folder.
+func (Projection) NewFold() projections.Fold { return &rows{} }
+
+// Independent implements projections.Folder.
+func (Projection) Independent() bool { return true }
+
+// rows are activities, column by column. They implement projections.Fold.
+type rows struct {
+	repositories, positions, actors []int64
+	at                              []time.Time
+	types                           []string
+	refs, forced                    []int32
+}
+
+// Add implements projections.Fold.
+func (r *rows) Add(events []domain.Recorded) {
 	for _, e := range events {
 		id, ok := repositoryOf(e.Stream)
 		if !ok {
 			continue
 		}
 		moved, byForce := count(e.Event)
-		repositories, positions, at = append(repositories, id), append(positions, e.Position), append(at, e.At)
-		actors, types = append(actors, int64(e.Meta.Actor)), append(types, e.Event.EventType())
-		refs, forced = append(refs, moved), append(forced, byForce)
+		r.repositories, r.positions, r.at = append(r.repositories, id), append(r.positions, e.Position), append(r.at, e.At)
+		r.actors, r.types = append(r.actors, int64(e.Meta.Actor)), append(r.types, e.Event.EventType())
+		r.refs, r.forced = append(r.refs, moved), append(r.forced, byForce)
 	}
-	if len(positions) > 0 {
-		flight.Queue(`
-			insert into repository_activity (repository, position, at, actor, type, refs, forced)
-			select repository, position, at, actor, type, refs, forced
-			from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::int[], $7::int[])
-				as a (repository, position, at, actor, type, refs, forced)`,
-			repositories, positions, at, actors, types, refs, forced)
-	}
-	return nil
+}
+
+// Merge implements projections.Fold; rows are independent.
+func (*rows) Merge(projections.Fold) {}
+
+// Bytes implements projections.Fold.
+func (r *rows) Bytes() int { return 80 * len(r.positions) }
+
+// Rows implements projections.Fold.
+func (r *rows) Rows(string) ([]string, pgx.CopyFromSource) {
+	return []string{"repository", "position", "at", "actor", "type", "refs", "forced"},
+		pgx.CopyFromSlice(len(r.positions), func(i int) ([]any, error) {
+			return []any{r.repositories[i], r.positions[i], r.at[i], r.actors[i], r.types[i], r.refs[i], r.forced[i]}, nil
+		})
 }
 
 func repositoryOf(stream domain.Stream) (int64, bool) {

@@ -13,7 +13,8 @@ import (
 )
 
 // Projection moves the tables of refs and packs. Readers never wait for it: they read what
-// the log holds behind its rows. It implements projections.Follower.
+// the log holds behind its rows. It implements projections.Follower and
+// projections.Folder.
 type Projection struct{}
 
 // Name implements projections.Projection.

@@ -14,7 +14,8 @@ import (
 	"github.com/annal-git/annal/projections"
 )
 
-// Projection keeps the names. It implements projections.Follower.
+// Projection keeps the names. It implements projections.Follower and
+// projections.Folder.
 type Projection struct{}
 
 // Name implements projections.Projection.
@@ -49,6 +50,79 @@ func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
 		}
 	}
 	return nil
+}
+
+// NewFold implements projections.Folder.
+func (Projection) NewFold() projections.Fold { return &fold{names: map[domain.RepositoryID]name{}} }
+
+// Independent implements projections.Folder.
+func (Projection) Independent() bool { return false }
+
+// fold keeps of each repository what later events have not replaced: nil is what was said
+// before. It implements projections.Fold.
+type fold struct{ names map[domain.RepositoryID]name }
+
+type name struct {
+	created    bool
+	project    *domain.ProjectID
+	name, slug *string
+	deleted    *bool
+}
+
+func (n name) then(later name) name {
+	if later.created {
+		return later
+	}
+	return name{n.created, or(later.project, n.project), or(later.name, n.name), or(later.slug, n.slug), or(later.deleted, n.deleted)}
+}
+
+func or[T any](first, second *T) *T {
+	if first != nil {
+		return first
+	}
+	return second
+}
+
+// Add implements projections.Fold.
+func (f *fold) Add(events []domain.Recorded) {
+	yes, no := true, false
+	for _, e := range events {
+		switch event := e.Event.(type) {
+		case repository.Created:
+			f.add(event.ID, name{true, &event.Project, &event.Name, &event.Slug, &no})
+		case repository.Renamed:
+			f.add(event.ID, name{name: &event.Name, slug: &event.Slug})
+		case repository.Moved:
+			f.add(event.ID, name{project: &event.Project})
+		case repository.Deleted:
+			f.add(event.ID, name{deleted: &yes})
+		case repository.Restored:
+			f.add(event.ID, name{project: &event.Project, name: &event.Name, slug: &event.Slug, deleted: &no})
+		}
+	}
+}
+
+func (f *fold) add(id domain.RepositoryID, n name) { f.names[id] = f.names[id].then(n) }
+
+// Merge implements projections.Fold.
+func (f *fold) Merge(later projections.Fold) {
+	for id, n := range later.(*fold).names {
+		f.add(id, n)
+	}
+}
+
+// Bytes implements projections.Fold.
+func (f *fold) Bytes() int { return 300 * len(f.names) }
+
+// Rows implements projections.Fold.
+func (f *fold) Rows(string) ([]string, pgx.CopyFromSource) {
+	var rows [][]any
+	for id, n := range f.names {
+		if n.created {
+			rows = append(rows, []any{int64(id), int64(*n.project), *n.name, *n.slug, *n.deleted})
+		}
+	}
+	return []string{"repository", "project", "name", "slug", "deleted"}, pgx.CopyFromRows(rows)
 }
 
 // Queries searches the names.

@@ -1,0 +1,157 @@
+package refs
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/projections"
+)
+
+// NewFold implements projections.Folder.
+func (Projection) NewFold() projections.Fold {
+	return &fold{states: map[domain.RepositoryID]stateFold{}, refs: map[refKey]refRow{}, packs: map[packKey]packRow{}}
+}
+
+// Independent implements projections.Folder.
+func (Projection) Independent() bool { return false }
+
+// fold is what a range of the log makes of the tables. It implements projections.Fold.
+type fold struct {
+	states map[domain.RepositoryID]stateFold
+	refs   map[refKey]refRow // with the zero id where a ref was deleted
+	packs  map[packKey]packRow
+	bytes  int
+}
+
+// stateFold is a repository's row; nil is what was said before the range.
+type stateFold struct {
+	storage, head     *string
+	deleted           *bool
+	version, position int64
+}
+
+func (s stateFold) then(later stateFold) stateFold {
+	if later.storage == nil {
+		later.storage = s.storage
+	}
+	if later.head == nil {
+		later.head = s.head
+	}
+	if later.deleted == nil {
+		later.deleted = s.deleted
+	}
+	return later
+}
+
+type packKey struct {
+	repository domain.RepositoryID
+	pack       git.ObjectID
+}
+
+// What a row takes in memory, with its share of the map, in bytes.
+const (
+	stateBytes = 250
+	refBytes   = 150
+	packBytes  = 200
+)
+
+// Add implements projections.Fold.
+func (f *fold) Add(events []domain.Recorded) {
+	yes, no := true, false
+	for _, e := range events {
+		id, ok := repositoryOf(e.Stream)
+		if !ok {
+			continue
+		}
+		s := stateFold{version: e.Version, position: e.Position}
+		switch event := e.Event.(type) {
+		case repository.Created:
+			s.storage, s.head, s.deleted = &event.Storage, &event.DefaultBranch, &no
+		case repository.DefaultBranchChanged:
+			s.head = &event.New
+		case repository.Deleted:
+			s.deleted = &yes
+		case repository.Restored:
+			s.deleted = &no
+		case repository.RefsUpdated:
+			for _, u := range event.Updates {
+				f.setRef(refKey{id, u.Name}, refRow{id: u.New, peeled: u.Peeled})
+			}
+			if event.Pack != nil {
+				f.addPack(packRow{id, *event.Pack, e.Position})
+			}
+		}
+		f.setState(id, s)
+	}
+}
+
+func (f *fold) setState(id domain.RepositoryID, later stateFold) {
+	before, known := f.states[id]
+	if !known {
+		f.bytes += stateBytes
+	}
+	f.states[id] = before.then(later)
+}
+
+func (f *fold) setRef(key refKey, row refRow) {
+	if _, known := f.refs[key]; !known {
+		f.bytes += refBytes + len(key.name)
+	}
+	f.refs[key] = row
+}
+
+// addPack keeps the first of packs that are the same.
+func (f *fold) addPack(row packRow) {
+	key := packKey{row.repository, row.pack.ID}
+	if _, known := f.packs[key]; !known {
+		f.bytes += packBytes
+		f.packs[key] = row
+	}
+}
+
+// Merge implements projections.Fold.
+func (f *fold) Merge(fold projections.Fold) {
+	later := asFold(fold)
+	for id, s := range later.states {
+		f.setState(id, s)
+	}
+	for key, row := range later.refs {
+		f.setRef(key, row)
+	}
+	for _, row := range later.packs {
+		f.addPack(row)
+	}
+}
+
+func asFold(f projections.Fold) *fold { return f.(*fold) }
+
+// Bytes implements projections.Fold.
+func (f *fold) Bytes() int { return f.bytes }
+
+// Rows implements projections.Fold.
+func (f *fold) Rows(table string) ([]string, pgx.CopyFromSource) {
+	var rows [][]any
+	switch table {
+	case "repository_state":
+		for id, s := range f.states {
+			if s.storage != nil {
+				rows = append(rows, []any{int64(id), *s.storage, *s.head, *s.deleted, s.version, s.position})
+			}
+		}
+		return []string{"repository", "storage", "head", "deleted", "version", "position"}, pgx.CopyFromRows(rows)
+	case "refs":
+		for key, row := range f.refs {
+			if !row.id.IsZero() {
+				rows = append(rows, []any{int64(key.repository), key.name, row.id[:], optional(row.peeled)})
+			}
+		}
+		return []string{"repository", "name", "id", "peeled"}, pgx.CopyFromRows(rows)
+	default:
+		for key, row := range f.packs {
+			rows = append(rows, []any{int64(key.repository), key.pack[:], row.position, row.pack.Objects, row.pack.Bytes})
+		}
+		return []string{"repository", "pack", "position", "objects", "bytes"}, pgx.CopyFromRows(rows)
+	}
+}
