@@ -2,7 +2,8 @@ package eventstore
 
 import (
 	"crypto/sha256"
-	"strconv"
+
+	"github.com/annal-git/annal/domain/canonical"
 )
 
 // LeafTime is how a leaf writes the time of its event: RFC 3339 in UTC, to the
@@ -19,15 +20,15 @@ func (s Stored) AppendLeaf(b []byte) []byte {
 	b = append(b, `","body":`...)
 	b = append(b, s.Body...)
 	b = append(b, `,"id":`...)
-	b = appendString(b, s.ID)
+	b = canonical.AppendString(b, s.ID)
 	b = append(b, `,"meta":`...)
 	b = append(b, s.Meta...)
 	b = append(b, `,"stream":`...)
-	b = appendString(b, string(s.Stream))
+	b = canonical.AppendString(b, string(s.Stream))
 	b = append(b, `,"type":`...)
-	b = appendString(b, s.Type)
+	b = canonical.AppendString(b, s.Type)
 	b = append(b, `,"version":`...)
-	b = strconv.AppendInt(b, s.Version, 10)
+	b = canonical.AppendInt(b, s.Version)
 	return append(b, '}')
 }
 
@@ -42,39 +43,4 @@ func LeafHash(leaf []byte) [sha256.Size]byte {
 	h.Write(buffer[:1])
 	h.Write(leaf)
 	return [sha256.Size]byte(h.Sum(nil))
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString writes s as RFC 8785, section 3.2.2.2, has it: only what must be escaped is.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	from := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, `\b`...)
-		case '\t':
-			b = append(b, `\t`...)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\f':
-			b = append(b, `\f`...)
-		case '\r':
-			b = append(b, `\r`...)
-		default:
-			b = append(b, `\u00`...)
-			b = append(b, hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	b = append(b, s[from:]...)
-	return append(b, '"')
 }

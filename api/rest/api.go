@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/projections"
@@ -33,6 +34,7 @@ type Snapshots interface {
 // Config is what the API works with.
 type Config struct {
 	Log         *eventstore.Log
+	Receipts    *tree.Receipts
 	Catalog     *catalog.Reader
 	Users       *access.Reader
 	Credentials *credentials.Authenticator
@@ -83,7 +85,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.eventRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

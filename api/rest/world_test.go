@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
+	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/gitfstest"
@@ -70,6 +72,7 @@ type world struct {
 	pool *pgxpool.Pool
 	api  *rest.API
 	home string // the shared home
+	tree tree.Config
 	now  time.Time
 }
 
@@ -111,8 +114,9 @@ func newWorld(t *testing.T) *world {
 	ssh, _ := url.Parse("ssh://git@git.example.com:7999")
 	objects, config := gitfstest.NewStore(t)
 	w.home = config.SharedHome
+	w.tree = tree.Config{Log: log, Table: tree.NewTable(pool), Dir: w.home + "/log", KeyFile: w.home + "/keys/key.pem", Logger: slog.New(slog.DiscardHandler)}
 	w.api = rest.New(rest.Config{
-		Log: log, Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
+		Log: log, Receipts: tree.NewReceipts(w.tree), Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
 		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		Now: func() time.Time { return w.now },

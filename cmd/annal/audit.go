@@ -11,9 +11,14 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
+	"github.com/annal-git/annal/workers"
 )
 
 type auditCommand struct {
+	Verify       auditVerifyCommand       `cmd:"" help:"Verify an export, or the database of this installation."`
+	Prove        auditProveCommand        `cmd:"" help:"Write the receipt of an event: proof that it is in the log."`
+	CheckReceipt auditCheckReceiptCommand `cmd:"" help:"Check a receipt, without any installation."`
+
 	Keys  auditKeysCommand  `cmd:"" help:"List the keys that sign the log, or begin with another."`
 	Epoch auditEpochCommand `cmd:"" help:"Go on with a log that does not contain what was signed any more, such as one restored from a backup."`
 }
@@ -37,40 +42,9 @@ Give the first key to auditors by a way that does not lead through this installa
 each later key is vouched for by the one before.`
 }
 
-// keyJSON is a key as commands and REST print it.
-type keyJSON struct {
-	From        int64  `json:"from"` // size of the log from which on it signs
-	Public      string `json:"public"`
-	VerifierKey string `json:"verifierKey"` // for tools that read C2SP notes
-	Vouched     bool   `json:"vouched"`     // by the key before
-}
-
-func keysOf(ctx context.Context, config tree.Config) ([]keyJSON, error) {
-	current, history, err := tree.PublicKey(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	var list []keyJSON
-	add := func(from int64, public string, vouched bool) {
-		if key, err := tree.ParsePublicKey(public); err == nil {
-			list = append(list, keyJSON{from, public, tree.VerifierKey(history.Origin(max(from, 1)), key), vouched})
-		}
-	}
-	if len(history.Keys) == 0 {
-		add(1, tree.PublicKeyText(current), false)
-	}
-	for i, change := range history.Keys {
-		if i == 0 {
-			add(1, change.Old, false)
-		}
-		add(change.From, change.New, change.Vouch != "")
-	}
-	return list, nil
-}
-
 func (a auditKeysListCommand) Run(ctx context.Context, c console, s *settings) error {
 	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
-		list, err := keysOf(ctx, treeConfig(s, log, pool, s.logger(c.err)))
+		list, err := tree.NewReceipts(treeConfig(s, log, pool, s.logger(c.err))).Keys(ctx)
 		if err != nil {
 			return err
 		}
@@ -86,7 +60,7 @@ func (a auditKeysListCommand) Run(ctx context.Context, c console, s *settings) e
 			switch {
 			case i == 0:
 				vouched = "the first"
-			case !k.Vouched:
+			case k.Vouch == "":
 				vouched = "no: the key before was lost"
 			}
 			fmt.Fprintf(table, "%d\t%s\t%s\n", k.From, k.Public, vouched)
@@ -111,8 +85,22 @@ The nodes need not be restarted, if they read the same file.`
 // operator is how the log names what is done at the command line.
 var operator = domain.Metadata{Auth: "system"}
 
-func (a auditKeysRotateCommand) Run(ctx context.Context, c console, s *settings) error {
+// withMember opens the log as withLog does, for a command that appends: as one of the
+// nodes, so that it writes only what all of them read.
+func withMember(ctx context.Context, c console, s *settings, use func(*eventstore.Log, *pgxpool.Pool) error) error {
 	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
+		logger := s.logger(c.err)
+		group := workers.NewGroup(logger)
+		defer group.Stop()
+		if err := joinNodes(ctx, group, log, pool, logger); err != nil {
+			return err
+		}
+		return use(log, pool)
+	})
+}
+
+func (a auditKeysRotateCommand) Run(ctx context.Context, c console, s *settings) error {
+	return withMember(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
 		position, event, err := tree.RotateKey(ctx, treeConfig(s, log, pool, s.logger(c.err)), a.Lost, operator)
 		if err == nil {
 			fmt.Fprintf(c.out, "from position %d on, %s signs\n", position, event.New)
@@ -143,7 +131,7 @@ func (a auditEpochCommand) Run(ctx context.Context, c console, s *settings) erro
 	if err := domain.CheckText("reason", a.Reason, 1000, false); err != nil {
 		return err
 	}
-	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
+	return withMember(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
 		config := treeConfig(s, log, pool, s.logger(c.err))
 		bar := &progress{w: c.err}
 		position, event, err := tree.StartEpoch(ctx, tree.NewWitness(config, s.witnessFile()), a.Reason, operator, bar.show)

@@ -15,6 +15,8 @@ import (
 type eventsCommand struct {
 	Tail eventsTailCommand `cmd:"" help:"Print the newest events, and with --follow those to come."`
 	Show eventsShowCommand `cmd:"" help:"Print one event whole."`
+
+	Export eventsExportCommand `cmd:"" help:"Write the log to a file, with all that proves it."`
 }
 
 type eventsTailCommand struct {

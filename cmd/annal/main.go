@@ -25,6 +25,9 @@ func main() {
 	}()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "annal:", err)
+		if exit := (*exitError)(nil); errors.As(err, &exit) {
+			os.Exit(exit.code)
+		}
 		os.Exit(1)
 	}
 }
@@ -61,6 +64,7 @@ Examples:
   annal serve                                start a node on port 7990
   annal serve --http-addr :8080              ... on another port
   annal events tail --follow                 watch what happens
+  annal audit verify log.jsonl --key KEY     verify an export, anywhere
   annal projections verify refs              prove that the refs equal the log
 
 Every setting can be a flag, an environment variable or a line of the file given

@@ -151,3 +151,6 @@ var hexValue = func() (values [256]byte) {
 	}
 	return values
 }()
+
+// Offset is how many bytes have been read.
+func (r *Reader) Offset() int { return r.at }

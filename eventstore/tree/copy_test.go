@@ -22,7 +22,6 @@ func copyRows(t *testing.T, from, to *pgxpool.Pool, last int64) {
 	for _, c := range []struct{ query, into string }{
 		{`select position, version, at, id, stream, type, body, meta from log.events where position <= %d order by position`, `log.events (position, version, at, id, stream, type, body, meta)`},
 		{`select epoch, size, previous, root, frontier, note, at from log.tree_checkpoints where size <= %d`, `log.tree_checkpoints (epoch, size, previous, root, frontier, note, at)`},
-		{`select stream, max(version) from log.events where position <= %d group by stream`, `log.heads (stream, version)`},
 	} {
 		source, err := from.Acquire(t.Context())
 		if err != nil {

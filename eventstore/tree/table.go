@@ -86,3 +86,19 @@ func (t Table) insert(ctx context.Context, r Row) error {
 	}
 	return nil
 }
+
+// NoteUpTo is the newest checkpoint, as signed, that covers no more than a size; "" if
+// there is none.
+func (t Table) NoteUpTo(ctx context.Context, epoch, size int64) (string, error) {
+	rows, err := t.read(ctx, `where epoch = $1 and size <= $2 order by size desc limit 1`, epoch, size)
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	return rows[0].Note, nil
+}
+
+// Between lists the checkpoints of all epochs with sizes in a range, both ends included,
+// by size.
+func (t Table) Between(ctx context.Context, first, last int64) ([]Row, error) {
+	return t.read(ctx, `where size between $1 and $2 order by size, epoch`, first, last)
+}

@@ -1,0 +1,139 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annal-git/annal/eventstore/localpostgres"
+)
+
+// status runs annal and returns how it ended.
+func (n *node) status(args ...string) (int, string) {
+	n.t.Helper()
+	command := exec.CommandContext(n.t.Context(), binary, append(args, "--home", n.home, "--log-level", "error")...)
+	command.Env = environment()
+	out, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), string(out)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return 0, string(out)
+}
+
+// An auditor's way: the key, an export, a receipt; and what becomes of them when somebody
+// changes something.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	n := start(t, newHome(t))
+	n.repository("beta")
+	dir := work(t)
+	git(t, dir, "push", "-q", n.remote("beta"), "main")
+	commit(t, dir, "second")
+	git(t, dir, "push", "-q", n.remote("beta"), "main", "main:other")
+	pushed := n.pushes()
+	position := pushed[len(pushed)-1].Position
+
+	receipt := n.admin(200, "GET", fmt.Sprintf("/rest/annal/1.0/log/receipt?position=%d", position), nil)
+	var keys []struct{ Public string }
+	_, listed := n.status("audit", "keys", "list", "--json")
+	if err := json.Unmarshal([]byte(listed), &keys); err != nil || len(keys) != 1 {
+		t.Fatalf("%s: %v", listed, err)
+	}
+	key := keys[0].Public
+	n.annal("audit", "keys", "rotate")
+	git(t, dir, "push", "-q", n.remote("beta"), ":other")
+	out := t.TempDir()
+	file := filepath.Join(out, "receipt.json")
+	if err := os.WriteFile(file, []byte(receipt), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := n.annal("audit", "check-receipt", file, "--key", key); !strings.Contains(said, "refs/heads/other") {
+		t.Errorf("receipt: %s", said)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(receipt, "refs/heads/other", "refs/heads/udder", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := n.status("audit", "check-receipt", file, "--key", key); code != 12 {
+		t.Errorf("a receipt that was changed: %d %s", code, said)
+	}
+	// By the command line, too, and with the key of another time.
+	n.annal("audit", "prove", fmt.Sprint(position+2), "--out", file)
+	n.annal("audit", "check-receipt", file, "--key", key)
+
+	export := filepath.Join(out, "log.jsonl")
+	n.annal("events", "export", "--with-personal", "--out", export)
+	if said := n.annal("audit", "verify", export, "--key", key); !strings.Contains(said, "nothing is wrong") {
+		t.Errorf("verify: %s", said)
+	}
+	part := filepath.Join(out, "part.jsonl")
+	n.annal("events", "export", "--from", fmt.Sprint(position), "--out", part)
+	if said := n.annal("audit", "verify", part, "--key", key); !strings.Contains(said, "nothing is wrong") {
+		t.Errorf("verify of a part: %s", said)
+	}
+	data, err := os.ReadFile(export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(export, bytes.Replace(data, []byte("refs/heads/other"), []byte("refs/heads/udder"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := n.status("audit", "verify", export, "--key", key); code != 12 || !strings.Contains(said, fmt.Sprintf("position %d, tree", position)) {
+		t.Errorf("an export that was changed: %d %s", code, said)
+	}
+	if err := os.WriteFile(export, data[:len(data)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := n.status("audit", "verify", export, "--key", key); code != 18 {
+		t.Errorf("an export that was cut off: %d %s", code, said)
+	}
+	if said := n.annal("audit", "verify"); !strings.Contains(said, "nothing is wrong") {
+		t.Errorf("verify of the database: %s", said)
+	}
+	if code, said := n.status("audit", "epoch", "--reason", "none"); code != 1 || !strings.Contains(said, "no reason for a new epoch") {
+		t.Errorf("an epoch without need: %d %s", code, said)
+	}
+
+	// Somebody changes the database and the files behind the program's back.
+	sql := func(statement string) {
+		t.Helper()
+		server, err := localpostgres.Start(t.Context(), localpostgres.Config{Dir: filepath.Join(n.home, "postgres"), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := pgx.Connect(t.Context(), server.URL("annal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = errors.Join(conn.Close(t.Context()), server.Stop(t.Context())) }()
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sql(`update refs.refs set id = decode('0101010101010101010101010101010101010101', 'hex') where name = 'refs/heads/main'`)
+	if code, said := n.status("audit", "verify"); code != 16 {
+		t.Errorf("a ref that was changed: %d %s", code, said)
+	}
+	n.annal("projections", "rebuild", "refs")
+	if code, said := n.status("audit", "verify"); code != 0 {
+		t.Errorf("after the refs were rebuilt: %d %s", code, said)
+	}
+	sql(fmt.Sprintf(`alter table log.events disable trigger all; alter table log.events_1 disable trigger all;
+		update log.events set meta = replace(meta::text, 'password', 'passwort')::json where position = %d;
+		alter table log.events enable trigger all; alter table log.events_1 enable trigger all`, position))
+	if code, said := n.status("audit", "verify"); code != 12 || !strings.Contains(said, fmt.Sprintf("position %d, tree", position)) {
+		t.Errorf("an event that was changed: %d %s", code, said)
+	}
+}
