@@ -202,7 +202,7 @@ func BenchmarkDecodeStored(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := Stored{Position: 1, Type: pushed.EventType(), Body: entries[0].body, Meta: entries[0].meta, personal: personalParts{origin: entries[0].personal[0].data}}
+	s := Stored{Position: 1, Type: pushed.EventType(), Body: entries[0].body, Meta: entries[0].meta, personal: &personalParts{origin: entries[0].personal[0].data}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.Decode(types); err != nil {

@@ -204,16 +204,16 @@ func (p *storedPage) expect(more int) { p.events = slices.Grow(p.events, more) }
 
 // addPersonal reads the personal parts of the events taken.
 func (p *storedPage) addPersonal(ctx context.Context, q querier) error {
-	positions := make([]int64, len(p.events))
-	for i, e := range p.events {
-		positions[i] = e.Position
+	positions, parts := make([]int64, len(p.events)), make([]personalParts, len(p.events))
+	for i := range p.events {
+		positions[i], p.events[i].personal = p.events[i].Position, &parts[i]
 	}
 	return scanPersonal(ctx, q, positions, func(i int, part, data []byte) error {
 		switch string(part) {
 		case partEvent:
-			p.events[i].personal.event = p.keep(data)
+			parts[i].event = p.keep(data)
 		case partOrigin:
-			p.events[i].personal.origin = p.keep(data)
+			parts[i].origin = p.keep(data)
 		}
 		return nil
 	})

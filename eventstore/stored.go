@@ -23,24 +23,27 @@ type Stored struct {
 	Body     json.RawMessage // canonical, as stored
 	Meta     json.RawMessage // canonical, as stored
 
-	personal personalParts
+	personal *personalParts // nil if they were not asked for
 }
 
-// personalParts are those of one event, nil where there is none, it was erased or it was
-// not asked for.
+// personalParts are those of one event, nil where there is none or it was erased.
 type personalParts struct{ event, origin []byte }
 
 // Decode makes the event of a stored one, of the newest version of its type. The event of
 // a type that is not registered is a domain.Unknown.
 func (s Stored) Decode(types *Registry) (domain.Recorded, error) {
-	event, err := types.decode(s.Type, s.Body, s.personal.event)
+	var personal personalParts
+	if s.personal != nil {
+		personal = *s.personal
+	}
+	event, err := types.decode(s.Type, s.Body, personal.event)
 	if err != nil {
 		return domain.Recorded{}, fmt.Errorf("event %d: %w", s.Position, err)
 	}
 	var meta storedMeta
 	var from origin
-	if _, err = meta.decode(s.Meta, &names{}); err == nil && s.personal.origin != nil {
-		err = from.decode(s.personal.origin, &names{})
+	if _, err = meta.decode(s.Meta, &names{}); err == nil && personal.origin != nil {
+		err = from.decode(personal.origin, &names{})
 	}
 	if err != nil {
 		return domain.Recorded{}, fmt.Errorf("metadata of event %d: %w", s.Position, err)
