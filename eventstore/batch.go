@@ -172,13 +172,13 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 			b.answers[i].err = &VersionConflictError{Stream: stream, Expected: int64(expect), Actual: version}
 			return nil
 		}
-		b.versions[stream] = version + int64(len(r.entries))
 		if types.stale(r.entries) {
 			if r.entries, err = encode(types, r.proposal.Events, r.proposal.Meta); err != nil {
-				b.answers[i].err, err = err, nil
+				b.answers[i].err = err
 				return nil
 			}
 		}
+		b.versions[stream] = version + int64(len(r.entries))
 	}
 	for n, e := range r.entries {
 		b.entries = append(b.entries, e)

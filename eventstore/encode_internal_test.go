@@ -3,7 +3,9 @@ package eventstore
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/gowebpki/jcs"
 	"pgregory.net/rapid"
@@ -159,6 +161,51 @@ func TestEncode(t *testing.T) {
 	}
 	if string(entries[0].body) != string(pushed.AppendJSON(nil)) {
 		t.Errorf("body %s", entries[0].body)
+	}
+}
+
+type said1 struct{}
+
+func (said1) EventType() string { return "test.said.v1" }
+
+type said2 struct{}
+
+func (said2) EventType() string { return "test.said.v2" }
+
+// What was encoded before a node came that does not read it is encoded again.
+func TestEntriesGetStale(t *testing.T) {
+	t.Parallel()
+	types := NewRegistry()
+	Register[said2](types)
+	RegisterOlder(types, func(said1) said2 { return said2{} }, func(said2) said1 { return said1{} })
+	r := &request{proposal: Proposal{Stream: "s", Expect: Any, Events: []domain.Event{said2{}}}}
+	var err error
+	if r.entries, err = encode(types, r.proposal.Events, domain.Metadata{}); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Hour)
+	for _, c := range []struct {
+		permitted []string
+		stored    string
+	}{
+		{[]string{"test.said.v1", "test.said.v2"}, "test.said.v2"},
+		{[]string{"test.said.v1"}, "test.said.v1"},
+		{nil, ""},
+	} {
+		types.Permit(c.permitted, later)
+		b := batch{answers: make([]answer, 1), versions: map[domain.Stream]int64{}}
+		if err := b.place(0, r, types); err != nil {
+			t.Fatal(err)
+		}
+		var refused *NotYetReadError
+		switch {
+		case c.stored == "":
+			if !errors.As(b.answers[0].err, &refused) || len(b.entries) != 0 || b.versions["s"] != 0 {
+				t.Errorf("what may not be written is answered with %v", b.answers[0].err)
+			}
+		case len(b.entries) != 1 || b.entries[0].name != c.stored:
+			t.Errorf("with %v it is stored as %+v", c.permitted, b.entries)
+		}
 	}
 }
 
