@@ -78,6 +78,10 @@ func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
+	if l.committer.lone(ctx, r) {
+		a := <-r.answer
+		return a.appended, a.err
+	}
 	select {
 	case l.committer.queue <- r:
 	case <-l.committer.stopped:

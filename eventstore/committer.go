@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,8 +28,7 @@ const (
 // database's function log.append takes it too.
 const appendLock = 0x616e6e616c
 
-// committer owns the node's one connection for appends. Its run loop is the only
-// goroutine that touches conn, carry and alone.
+// committer owns the node's one connection for appends.
 type committer struct {
 	log     *Log
 	pool    *pgxpool.Pool
@@ -36,9 +36,11 @@ type committer struct {
 	queue   chan *request
 	stopped chan struct{}
 
-	conn  *pgx.Conn
-	carry []*request // had to wait for the batch before them to commit
-	alone bool       // the last batch was a single proposal
+	mu     sync.Mutex // held while a batch is under way; guards what follows
+	conn   *pgx.Conn
+	carry  []*request // had to wait for the batch before them to commit
+	alone  bool       // the last batch was a single proposal
+	closed bool
 }
 
 func newCommitter(log *Log) *committer {
@@ -52,24 +54,40 @@ func newCommitter(log *Log) *committer {
 
 func (c *committer) run(ctx context.Context) {
 	defer close(c.stopped)
-	defer c.disconnect()
+	defer c.close()
 	for {
-		requests := c.carry
-		c.carry = nil
-		if len(requests) == 0 {
-			select {
-			case r := <-c.queue:
-				if !r.taken.CompareAndSwap(false, true) {
-					continue // its caller gave up
-				}
-				requests = append(requests, r)
-			case <-ctx.Done():
-				return
-			}
+		var first *request
+		select {
+		case first = <-c.queue:
+		case <-ctx.Done():
+			return
 		}
-		alone := c.alone && len(requests) == 1 && len(c.queue) == 0 && requests[0].claim != nil
-		c.commit(context.WithoutCancel(ctx), requests, attempt{alone: alone, gather: !alone})
+		c.mu.Lock()
+		if first.taken.CompareAndSwap(false, true) { // else its caller gave up
+			c.commit(context.WithoutCancel(ctx), []*request{first}, attempt{gather: true})
+		}
+		for len(c.carry) > 0 {
+			requests := c.carry
+			c.carry = nil
+			c.commit(context.WithoutCancel(ctx), requests, attempt{gather: true})
+		}
+		c.mu.Unlock()
 	}
+}
+
+// lone carries a claim through at once, on its proposer's goroutine, if nobody else is at
+// it: a lone push need not wait for another goroutine to wake up. It reports whether it did.
+func (c *committer) lone(ctx context.Context, r *request) bool {
+	if r.claim == nil || len(c.queue) > 0 || !c.mu.TryLock() {
+		return false
+	}
+	defer c.mu.Unlock()
+	if !c.alone || c.closed {
+		return false
+	}
+	r.taken.Store(true)
+	c.commit(context.WithoutCancel(ctx), []*request{r}, attempt{alone: true})
+	return true
 }
 
 // attempt is how a batch is tried.
@@ -265,6 +283,14 @@ func (c *committer) connect(ctx context.Context) error {
 	}
 	c.conn = conn
 	return nil
+}
+
+// close ends the connection for good.
+func (c *committer) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.disconnect()
 }
 
 func (c *committer) disconnect() {
