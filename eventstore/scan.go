@@ -162,7 +162,8 @@ func (m *memory) id(uuid []byte) string {
 	return m.ids.String()[start:]
 }
 
-// names makes one string of texts that are the same. The zero value is ready.
+// names makes one string of texts that are the same. The zero value is ready; nil shares
+// nothing.
 type names struct{ known map[string]string }
 
 // maxNames bounds how many are remembered, of at most maxName bytes.
@@ -172,6 +173,9 @@ const (
 )
 
 func (n *names) of(text []byte) string {
+	if n == nil {
+		return string(text)
+	}
 	if known, ok := n.known[string(text)]; ok {
 		return known
 	}

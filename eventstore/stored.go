@@ -42,8 +42,8 @@ func (s Stored) Decode(types *Registry) (domain.Recorded, error) {
 	}
 	var meta storedMeta
 	var from origin
-	if _, err = meta.decode(s.Meta, &names{}); err == nil && personal.origin != nil {
-		err = from.decode(personal.origin, &names{})
+	if _, err = meta.decode(s.Meta, nil); err == nil && personal.origin != nil {
+		err = from.decode(personal.origin, nil)
 	}
 	if err != nil {
 		return domain.Recorded{}, fmt.Errorf("metadata of event %d: %w", s.Position, err)
