@@ -34,7 +34,7 @@ func (s Stored) AppendLeaf(b []byte) []byte {
 
 // LeafHash is the leaf hash of RFC 6962, section 2.1: SHA-256 of a zero byte and the leaf.
 func LeafHash(leaf []byte) [sha256.Size]byte {
-	const small = 4096
+	const small = 1023 // most are
 	var buffer [1 + small]byte
 	if len(leaf) <= small {
 		return sha256.Sum256(append(buffer[:1], leaf...))

@@ -34,6 +34,11 @@ var bars = []bar{
 	{name: "stopped-node", must: 500, reach: 300, atMost: true, unit: "ms is the longest push", measure: behindStopped},
 	{name: "grown", must: 1.3, reach: 1.1, atMost: true, unit: "of the CPU at 1,000,000 events, at 10,000,000", measure: grown},
 	{name: "storage", must: 550, reach: 450, atMost: true, unit: "bytes a push", measure: storage},
+	{name: "verify-hash", must: 1.5, reach: 2.2, unit: "M events/s a core", measure: rehashing},
+	{name: "verify", must: 0.25, reach: 0.5, unit: "M events/s a core", measure: verifying},
+	{name: "evidence-push", must: 1, reach: 0.3, atMost: true, unit: "us of CPU a push", measure: hashing},
+	{name: "signed", must: 2, reach: 1.2, atMost: true, unit: "s from answer to checkpoint, p99", measure: signing},
+	{name: "prove", must: 5, reach: 1, atMost: true, unit: "ms a proof among 10 M, p99", measure: proving},
 }
 
 // BenchmarkBars measures each bar once and prints a line for it. It takes minutes; choose

@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"unicode/utf16"
@@ -115,7 +117,8 @@ func scanString(b []byte, i int) int {
 		return -1
 	}
 	start, ascii := i+1, true
-	for i++; i < len(b); i++ {
+	i = skipPlain(b, i+1)
+	for ; i < len(b); i++ {
 		c := b[i]
 		switch {
 		case c == '"':
@@ -144,6 +147,21 @@ func scanString(b []byte, i int) int {
 		}
 	}
 	return -1
+}
+
+// skipPlain steps over ASCII that needs no escape, eight bytes at a time.
+func skipPlain(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		// A bit is set above each byte that is zero, or less than a space.
+		if found := (w | (w - ones*' ') | (quote - ones) | (slash - ones)) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+		i += 8
+	}
+	return i
 }
 
 // escaped reports whether four digits are those of a control character without an escape

@@ -69,7 +69,7 @@ func OpenDatabase(ctx context.Context, pool *pgxpool.Pool, config tree.Config, r
 	case r.To > head:
 		return nil, fmt.Errorf("the log ends at position %d", head)
 	}
-	if d.header.To < newest.Size {
+	if r.To > 0 && d.header.To < newest.Size {
 		// A checkpoint among the events that are given covers them; a later one does not.
 		if d.header.Checkpoint, err = config.Table.NoteUpTo(ctx, epoch, d.header.To); err != nil {
 			return nil, err
@@ -210,7 +210,7 @@ func (d *Database) hashes(page *Page) error {
 				return &InputError{e.Position - 1, fmt.Errorf("the tile of event %d cannot be read", e.Position)}
 			}
 		}
-		e.Hash = &d.tile[index%tree.TileWidth]
+		e.Hash, e.Hashed = d.tile[index%tree.TileWidth], true
 	}
 	return nil
 }

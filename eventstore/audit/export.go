@@ -11,8 +11,6 @@ import (
 	"io"
 	"strconv"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/annal-git/annal/domain/canonical"
 )
 
@@ -90,7 +88,7 @@ func Write(ctx context.Context, w io.Writer, source Source, progress func(positi
 
 func appendEntry(b []byte, e *Entry) []byte {
 	b = strconv.AppendInt(append(b, `{"position":`...), e.Position, 10)
-	if e.Hash != nil {
+	if e.Hashed {
 		b = append(b, `,"hash":`...)
 		b = appendBase64(b, e.Hash[:])
 	}
@@ -118,18 +116,21 @@ func appendBase64(b, data []byte) []byte {
 
 // Export reads an export. It implements Source.
 type Export struct {
-	in     *bufio.Reader
+	in     io.Reader
+	carry  []byte // read, but not handed out: the beginning of a line
 	header Header
 	ended  bool
 }
 
 // OpenExport reads the start of an export. The error is an *InputError if it is none.
 func OpenExport(r io.Reader) (*Export, error) {
-	e := &Export{in: bufio.NewReaderSize(r, chunkSize)}
-	line, err := e.in.ReadSlice('\n')
-	if err != nil {
+	e := &Export{in: r}
+	first, err := e.chunk()
+	line, rest, whole := bytes.Cut(first, []byte{'\n'})
+	if err != nil || !whole {
 		return nil, &InputError{0, errors.New("the input does not begin as an export does")}
 	}
+	e.carry, e.ended = append(bytes.Clone(rest), e.carry...), false
 	var start exportStart
 	if err := json.Unmarshal(line, &start); err != nil || start.Annal != "export" {
 		return nil, &InputError{0, errors.New("the input does not begin as an export does")}
@@ -155,18 +156,9 @@ func (e *Export) Next(ctx context.Context) (*Page, error) {
 	if e.ended {
 		return nil, io.EOF
 	}
-	chunk := make([]byte, chunkSize, chunkSize+4096)
-	n, err := io.ReadFull(e.in, chunk)
-	chunk = chunk[:n]
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		e.ended = true
-	case err != nil:
-		return nil, &InputError{0, err}
-	case chunk[n-1] != '\n':
-		if chunk, err = e.finishLine(chunk); err != nil {
-			return nil, err
-		}
+	chunk, err := e.chunk()
+	if err != nil {
+		return nil, err
 	}
 	if len(chunk) == 0 {
 		return nil, io.EOF
@@ -174,28 +166,35 @@ func (e *Export) Next(ctx context.Context) (*Page, error) {
 	return &Page{Parse: func(p *Page) error { return p.parseLines(chunk) }}, nil
 }
 
-// finishLine reads on to the end of the line that a chunk breaks off in.
-func (e *Export) finishLine(chunk []byte) ([]byte, error) {
+// chunk reads some whole lines, and at the end what there is.
+func (e *Export) chunk() ([]byte, error) {
+	chunk := make([]byte, max(chunkSize, 2*len(e.carry)))
+	n := copy(chunk, e.carry)
 	for {
-		part, err := e.in.ReadSlice('\n')
-		chunk = append(chunk, part...)
+		more, err := io.ReadFull(e.in, chunk[n:])
+		n += more
 		switch {
-		case err == nil:
-			return chunk, nil
-		case errors.Is(err, io.EOF):
-			e.ended = true
-			return chunk, nil
-		case !errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			e.ended, e.carry = true, nil
+			return chunk[:n], nil
+		case err != nil:
 			return nil, &InputError{0, err}
-		case len(chunk) > maxLine:
+		}
+		if end := bytes.LastIndexByte(chunk, '\n') + 1; end > 0 {
+			e.carry = append(e.carry[:0], chunk[end:n]...)
+			return chunk[:end], nil
+		}
+		if len(chunk) > maxLine {
 			return nil, &InputError{0, fmt.Errorf("a line of the export is longer than %d bytes", maxLine)}
 		}
+		chunk = append(chunk, make([]byte, len(chunk))...)
 	}
 }
 
 var errLine = errors.New("a line of the export is not in its form")
 
 func (p *Page) parseLines(chunk []byte) error {
+	p.Entries = make([]Entry, 0, bytes.Count(chunk, []byte{'\n'}))
 	for len(chunk) > 0 {
 		line, rest, whole := bytes.Cut(chunk, []byte{'\n'})
 		if !whole {
@@ -247,7 +246,7 @@ func (p *Page) parseLine(line []byte) error {
 func (p *Page) parseEvent(line []byte, r *canonical.Reader) error {
 	e := Entry{Position: r.Int()}
 	if r.Take(`,"hash":`) {
-		e.Hash = new(tlog.Hash)
+		e.Hashed = true
 		var room [36]byte
 		encoded := r.Raw()
 		if len(encoded) != 44 {
@@ -258,18 +257,31 @@ func (p *Page) parseEvent(line []byte, r *canonical.Reader) error {
 		}
 		copy(e.Hash[:], room[:])
 	}
+	if p.TreeOnly {
+		// Between the two is nothing that could look like the second.
+		const leaf = `,"leaf":`
+		i := bytes.Index(line[r.Offset():], []byte(leaf))
+		if i < 0 || r.Failed() {
+			return errLine
+		}
+		e.Leaf = line[r.Offset()+i+len(leaf) : len(line)-1]
+		p.Entries = append(p.Entries, e)
+		return nil
+	}
 	if r.Take(`,"personal":[`) {
+		start := len(p.rows)
 		for {
-			personal, err := parsePersonal(r)
+			personal, err := p.parsePersonal(r)
 			if err != nil {
 				return err
 			}
-			e.Personal = append(e.Personal, personal)
+			p.rows = append(p.rows, personal)
 			if r.Take(`]`) {
 				break
 			}
 			r.Expect(`,`)
 		}
+		e.Personal = p.rows[start:len(p.rows):len(p.rows)]
 	}
 	r.Expect(`,"leaf":`)
 	if r.Failed() {
@@ -282,7 +294,7 @@ func (p *Page) parseEvent(line []byte, r *canonical.Reader) error {
 	return nil
 }
 
-func parsePersonal(r *canonical.Reader) (d PersonalData, err error) {
+func (p *Page) parsePersonal(r *canonical.Reader) (d PersonalData, err error) {
 	r.Expect(`{"part":`)
 	switch part := r.Raw(); string(part) {
 	case "origin":
@@ -302,14 +314,22 @@ func parsePersonal(r *canonical.Reader) (d PersonalData, err error) {
 	if r.Failed() {
 		return d, errLine
 	}
-	room := make([]byte, 0, base64.StdEncoding.DecodedLen(len(salt))+base64.StdEncoding.DecodedLen(len(data)))
-	if room, err = base64.StdEncoding.AppendDecode(room, salt); err != nil {
+	if d.Salt, err = p.decode(salt); err != nil {
 		return d, errLine
 	}
-	d.Salt = room[:len(room):len(room)]
-	if room, err = base64.StdEncoding.AppendDecode(room, data); err != nil {
+	if d.Data, err = p.decode(data); err != nil {
 		return d, errLine
 	}
-	d.Data = room[len(d.Salt):]
 	return d, nil
+}
+
+// decode decodes base64 into room that the page's values share.
+func (p *Page) decode(text []byte) ([]byte, error) {
+	if need := base64.StdEncoding.DecodedLen(len(text)); cap(p.room)-len(p.room) < need {
+		p.room = make([]byte, 0, max(need, 64<<10))
+	}
+	start := len(p.room)
+	decoded, err := base64.StdEncoding.AppendDecode(p.room, text)
+	p.room = decoded
+	return decoded[start:len(decoded):len(decoded)], err
 }

@@ -195,7 +195,7 @@ func (w *world) command(actor domain.UserID, auth string, stream domain.Stream, 
 		}
 		e.Leaf = s.AppendLeaf(nil)
 		hash := tlog.Hash(eventstore.LeafHash(e.Leaf))
-		e.Hash = &hash
+		e.Hash, e.Hashed = hash, true
 		w.frontier.Append(hash)
 		w.entries = append(w.entries, e)
 	}
@@ -246,8 +246,7 @@ func (w *world) log() *logOf {
 		refs:   map[domain.RepositoryID]map[string]git.ObjectID{}, pages: 17,
 	}
 	for _, e := range w.entries {
-		hash := *e.Hash
-		e.Hash, e.Leaf, e.Personal = &hash, slices.Clone(e.Leaf), slices.Clone(e.Personal)
+		e.Leaf, e.Personal = slices.Clone(e.Leaf), slices.Clone(e.Personal)
 		l.entries = append(l.entries, e)
 		if signed := w.notes[e.Position]; signed != "" {
 			l.notes = append(l.notes, sized{e.Position, signed})

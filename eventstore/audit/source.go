@@ -57,15 +57,21 @@ type Page struct {
 	// Parse fills in Entries and Notes, if they are not filled in yet. It is called on any
 	// goroutine.
 	Parse func(*Page) error
+	// TreeOnly says that personal data need not be filled in.
+	TreeOnly bool
 	// Last says that nothing follows, as the source itself says.
 	Last bool
+
+	rows []PersonalData // room that the entries share
+	room []byte
 }
 
 // Entry is one event.
 type Entry struct {
 	Position int64
-	Leaf     []byte     // as eventstore.Stored.AppendLeaf writes it
-	Hash     *tlog.Hash // that the tiles have of it; nil if they do not cover it
+	Leaf     []byte    // as eventstore.Stored.AppendLeaf writes it
+	Hash     tlog.Hash // that the tiles have of it
+	Hashed   bool      // false if they do not cover it
 	Personal []PersonalData
 }
 

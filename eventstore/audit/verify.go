@@ -116,6 +116,7 @@ func read(ctx context.Context, source Source, work, ordered chan<- *job) error {
 // parse does all of the work on a page that does not need its order.
 func (j *job) parse(options Options, keys func() []ed25519.PublicKey) {
 	if j.page.Parse != nil && j.err == nil {
+		j.page.TreeOnly = options.TreeOnly
 		j.err = j.page.Parse(j.page)
 	}
 	j.parsed = make([]parsed, len(j.page.Entries))
@@ -302,8 +303,8 @@ func (v *verifier) state(position int64, e *Entry, p *parsed) {
 // hash adds an event to the tree and compares it with what the tiles have.
 func (v *verifier) hash(position int64, e *Entry, p *parsed) {
 	tile := p.hash
-	if e.Hash != nil {
-		tile = *e.Hash
+	if e.Hashed {
+		tile = e.Hash
 	}
 	if tile != p.hash && v.tiles == nil {
 		// Which of the two is wrong says the next checkpoint.

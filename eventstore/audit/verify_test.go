@@ -136,7 +136,7 @@ func rehash(l *logOf, from int) {
 	for i := range l.entries[from:] {
 		e := &l.entries[from+i]
 		hash := tlog.Hash(eventstore.LeafHash(e.Leaf))
-		e.Hash = &hash
+		e.Hash, e.Hashed = hash, true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -104,11 +105,19 @@ func (i *Integrator) load(ctx context.Context) error {
 	}
 	i.epoch = i.history.Epoch(head)
 	i.sizes = [3]int64{}
+	folder := EpochFolder(i.config.Dir, i.epoch)
+	// The file first: what it has is in the table then, if it is the same database.
+	published, err := folder.Checkpoint()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	newest, found, err := i.config.Table.Newest(ctx, i.epoch)
 	if err != nil {
 		return err
 	}
-	folder := EpochFolder(i.config.Dir, i.epoch)
+	if c, err := PeekCheckpoint(published); err == nil && c.Size > newest.Size {
+		return &BehindError{Head: newest.Size, Checkpoint: c.Size}
+	}
 	if !found {
 		i.builder = &builder{out: writer{folder: folder}}
 		return nil

@@ -92,6 +92,9 @@ func TestRestoredDatabases(t *testing.T) {
 		if !errors.As(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+		if _, err := tree.NewIntegrator(r.Config).Step(t.Context()); err == nil {
+			t.Errorf("%s: it is signed", c.name)
+		}
 		// Without this node's own memory the shared home says it, too.
 		if err := r.witness("none").Check(t.Context()); !errors.As(err, c.want) {
 			t.Errorf("%s, new node: %v", c.name, err)

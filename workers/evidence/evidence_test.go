@@ -93,16 +93,20 @@ func TestNodes(t *testing.T) {
 	}
 	until(t, "both nodes keep the checkpoint of all events", func() bool { return kept("a") == 21 && kept("b") == 21 })
 
-	// A checkpoint of the same key that the log knows nothing of.
+	// A checkpoint of the same key that the log knows nothing of, in a folder that no
+	// integrator writes.
 	key, err := tree.LoadKey(config.KeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := key.Sign(tree.Checkpoint{Origin: tree.Origin("c", 1), Size: 1000})
+	foreign, err := key.Sign(tree.Checkpoint{Origin: tree.Origin("c", 2), Size: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(config.Dir, "1", "checkpoint")
+	file := filepath.Join(config.Dir, "2", "checkpoint")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(foreign), 0o600); err != nil {
 		t.Fatal(err)
 	}
