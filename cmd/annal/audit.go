@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
@@ -92,7 +93,7 @@ func withMember(ctx context.Context, c console, s *settings, use func(*eventstor
 		logger := s.logger(c.err)
 		group := workers.NewGroup(logger)
 		defer group.Stop()
-		if err := joinNodes(ctx, group, log, pool, logger); err != nil {
+		if err := joinNodes(ctx, group, log, pool, uuid.Nil, logger); err != nil {
 			return err
 		}
 		return use(log, pool)

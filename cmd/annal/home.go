@@ -3,13 +3,44 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"github.com/google/uuid"
 )
 
-// lockHome makes the local home this node's own until the process ends.
-func lockHome(dir string) (*os.File, error) {
+// home is the local home of a node, which is this process's own until it ends.
+type home struct {
+	lock *os.File
+	id   uuid.UUID // stays with the folder
+}
+
+func (h home) close() { _ = h.lock.Close() }
+
+// lockHome takes a local home. The lock's file holds the id of the home.
+func lockHome(dir string) (home, error) {
+	lock, err := lockFile(dir)
+	if err != nil {
+		return home{}, err
+	}
+	text, err := io.ReadAll(io.LimitReader(lock, 100))
+	if err == nil {
+		if id, err := uuid.Parse(strings.TrimSpace(string(text))); err == nil {
+			return home{lock, id}, nil
+		}
+		id := uuid.New()
+		if _, err = lock.WriteAt([]byte(id.String()+"\n"), 0); err == nil {
+			return home{lock, id}, nil
+		}
+	}
+	_ = lock.Close()
+	return home{}, fmt.Errorf("home: %w", err)
+}
+
+func lockFile(dir string) (*os.File, error) {
 	// Others may pass through, as the user of the embedded database has to, and see
 	// nothing.
 	if err := os.MkdirAll(dir, 0o711); err != nil {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = home.Close() }()
+	defer home.close()
 
 	state := status.New()
 	front, err := listen(ctx, s, log, state)
@@ -75,7 +76,7 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	defer events.Close()
 	group := workers.NewGroup(log)
 	defer group.Stop()
-	if err := joinNodes(ctx, group, events, pool, log); err != nil {
+	if err := joinNodes(ctx, group, events, pool, home.id, log); err != nil {
 		return err
 	}
 	if err := identify(ctx, events, s); err != nil {
@@ -132,9 +133,11 @@ func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.
 }
 
 // joinNodes makes this process one of the nodes for as long as the group runs. It comes
-// before anything is appended.
-func joinNodes(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, log *slog.Logger) error {
-	member, err := nodes.Join(ctx, nodes.Config{Pool: pool, Types: events.Types(), Name: nodeName(), Version: version, Alone: events.SetAlone, Logger: log})
+// before anything is appended. home is uuid.Nil for a process without one.
+func joinNodes(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, home uuid.UUID, log *slog.Logger) error {
+	member, err := nodes.Join(ctx, nodes.Config{
+		Pool: pool, Types: events.Types(), Name: nodeName(), Home: home, Version: version, Alone: events.SetAlone, Logger: log,
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
@@ -64,7 +65,7 @@ func (u usersEraseCommand) Run(ctx context.Context, c console, s *settings) erro
 		defer log.Close()
 		group := workers.NewGroup(logger)
 		defer group.Stop()
-		if err := joinNodes(ctx, group, log, pool, logger); err != nil {
+		if err := joinNodes(ctx, group, log, pool, uuid.Nil, logger); err != nil {
 			return err
 		}
 		bar := &progress{w: c.err}

@@ -33,6 +33,7 @@ type Config struct {
 	Pool    *pgxpool.Pool
 	Types   *eventstore.Registry // that of the log this process writes with
 	Name    string               // as people know it
+	Home    uuid.UUID            // of the folder in which one process runs at a time; made when zero
 	Version string               // of the program
 	Logger  *slog.Logger
 	Every   time.Duration // how often it is seen; default 1 s
@@ -66,9 +67,16 @@ func Join(ctx context.Context, c Config) (*Membership, error) {
 	if c.Every == 0 {
 		c.Every = time.Second
 	}
+	if c.Home == uuid.Nil {
+		c.Home = uuid.New()
+	}
 	m := &Membership{config: c, id: uuid.Must(uuid.NewV7()), reads: c.Types.Names()}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
+	// A process that was killed here before is not to be waited for.
+	if _, err := c.Pool.Exec(ctx, `delete from log.nodes where home = $1`, c.Home); err != nil {
+		return nil, fmt.Errorf("join the other nodes: %w", err)
+	}
 	for beats := 1; ; beats++ {
 		honoured, err := m.beat(ctx)
 		// The first beat has entered it: only who looks after that sees everybody who
@@ -146,9 +154,9 @@ func (m *Membership) beat(ctx context.Context) (honoured bool, err error) {
 	}
 	// Others may count on it as soon as they see it, so it is said after it is done.
 	_, err = m.config.Pool.Exec(ctx, `
-		insert into log.nodes (id, name, version, reads, honours) values ($1, $2, $3, $4, $5)
+		insert into log.nodes (id, home, name, version, reads, honours) values ($1, $2, $3, $4, $5, $6)
 		on conflict (id) do update set seen_at = clock_timestamp(), honours = excluded.honours`,
-		m.id, m.config.Name, m.config.Version, m.reads, others)
+		m.id, m.config.Home, m.config.Name, m.config.Version, m.reads, others)
 	if err != nil {
 		return false, err
 	}

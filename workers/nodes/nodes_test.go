@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
@@ -157,6 +158,22 @@ func TestNodesThatJoinTogether(t *testing.T) {
 			t.Error(err)
 		}
 		newer.stop()
+	}
+}
+
+// Who starts where another was killed does not wait for it.
+func TestRestartAfterAKill(t *testing.T) {
+	t.Parallel()
+	pool, home := eventstoretest.Database(t), uuid.New()
+	for range 2 { // neither runs nor leaves
+		_, err := nodes.Join(t.Context(), nodes.Config{Pool: pool, Types: newTypes(), Name: "a", Home: home})
+		if err != nil {
+			t.Fatal(err)
+		}
+		live, err := nodes.Live(t.Context(), pool)
+		if err != nil || len(live) != 1 {
+			t.Errorf("live are %+v, %v: the row of the killed one stays", live, err)
+		}
 	}
 }
 
