@@ -137,3 +137,62 @@ func TestAudit(t *testing.T) {
 		t.Errorf("an event that was changed: %d %s", code, said)
 	}
 }
+
+// A database that is restored from a backup lacks what was pushed since. The node says so
+// and takes no changes, until the operator has said that it is lost.
+func TestRestoredBackup(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	n := start(t, home)
+	n.repository("beta")
+	dir := work(t)
+	git(t, dir, "push", "-q", n.remote("beta"), "main")
+	signed := func() int64 {
+		pushed := n.pushes()
+		position := pushed[len(pushed)-1].Position
+		n.admin(200, "GET", fmt.Sprintf("/rest/annal/1.0/log/receipt?position=%d", position), nil)
+		return position
+	}
+	cut := signed()
+	n.stop()
+	backup := filepath.Join(t.TempDir(), "postgres")
+	copyAll := func(from, to string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "cp", "-a", from, to).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+	copyAll(filepath.Join(home, "postgres"), backup)
+	n = start(t, home)
+	commit(t, dir, "lost")
+	git(t, dir, "push", "-q", n.remote("beta"), "main")
+	lost := signed()
+	n.stop()
+
+	if err := os.RemoveAll(filepath.Join(home, "postgres")); err != nil {
+		t.Fatal(err)
+	}
+	copyAll(backup, filepath.Join(home, "postgres"))
+	n = start(t, home)
+	if out, err := gitTry(t, dir, "push", "--force", n.remote("beta"), "main"); err == nil || !strings.Contains(out, "not the one that was signed") {
+		t.Errorf("push to a database that was restored: %v %s", err, out)
+	}
+	n.admin(503, "POST", "/rest/api/1.0/projects", map[string]any{"key": "OTHER", "name": "Other"})
+	git(t, t.TempDir(), "clone", "-q", n.remote("beta"))
+	if code, said := n.status("audit", "verify"); code != 11 || !strings.Contains(said, "the log ends behind event") {
+		t.Errorf("verify: %d %s", code, said)
+	}
+	if said := n.annal("audit", "epoch", "--reason", "restored from the backup"); !strings.Contains(said, "epoch 2 begins") {
+		t.Errorf("epoch: %s", said)
+	}
+	eventually(t, func() bool {
+		_, err := gitTry(t, dir, "push", "-q", n.remote("beta"), "main")
+		return err == nil
+	})
+	if again := signed(); again <= cut || lost == 0 {
+		t.Errorf("it goes on at %d, behind %d", again, cut)
+	}
+	if said := n.annal("audit", "verify"); !strings.Contains(said, "nothing is wrong") || !strings.Contains(said, "Epoch 2 begins") {
+		t.Errorf("verify in the new epoch: %s", said)
+	}
+}

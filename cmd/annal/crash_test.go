@@ -64,6 +64,7 @@ func TestKillAtEveryStepOfAPush(t *testing.T) {
 		}
 		git(t, dir, "push", "-q", n.remote("demo"), "main")
 		n.annal("projections", "verify", "refs")
+		n.annal("audit", "verify")
 		n.stop()
 	}
 }

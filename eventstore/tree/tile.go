@@ -103,7 +103,10 @@ func appendTile(b []byte, hashes []tlog.Hash) []byte {
 // ParseBundle reads the entries of a bundle that must have width many. They share
 // memory with data. An empty one stands for a leaf too long for a bundle.
 func ParseBundle(data []byte, width int) ([][]byte, error) {
-	entries := make([][]byte, 0, min(width, TileWidth))
+	if width < 1 || width > TileWidth {
+		return nil, fmt.Errorf("a bundle does not have %d entries", width)
+	}
+	entries := make([][]byte, 0, width)
 	for len(data) > 0 {
 		if len(data) < 2 || len(data)-2 < int(binary.BigEndian.Uint16(data)) {
 			return nil, fmt.Errorf("entry %d of the bundle is cut off", len(entries))
