@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/annal-git/annal/domain"
 )
@@ -195,15 +196,16 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 func (b *batch) queueAppend(flight *pgx.Batch, horizon int64, wake bool) {
 	n := len(b.entries)
 	streams, types := make([]string, n), make([]string, n)
-	versions, ids := make([]int64, n), make([][16]byte, n)
-	bodies, metas := make([]string, n), make([]string, n)
+	versions, ids := make([]int64, n), make(pgtype.FlatArray[pgtype.UUID], n)
+	bodies, metas := make(pgtype.FlatArray[[]byte], n), make(pgtype.FlatArray[[]byte], n)
 	// Empty and not nil, which would be null.
-	personalEvents, parts, subjects := []int32{}, []string{}, []int64{}
-	salts, data := [][]byte{}, [][]byte{}
+	personalEvents, parts, subjects := make([]int32, 0, n), make([]string, 0, n), make([]int64, 0, n)
+	salts, data := make(pgtype.FlatArray[[]byte], 0, n), make(pgtype.FlatArray[[]byte], 0, n)
 	for i, e := range b.entries {
 		r := b.recorded[i]
-		streams[i], types[i], versions[i], ids[i] = string(r.Stream), e.name, r.Version, b.requests[b.owners[i]].id
-		bodies[i], metas[i] = string(e.body), string(e.meta)
+		streams[i], types[i], versions[i] = string(r.Stream), r.Event.EventType(), r.Version
+		ids[i] = pgtype.UUID{Bytes: b.requests[b.owners[i]].id, Valid: true}
+		bodies[i], metas[i] = e.body, e.meta
 		for _, p := range e.personal {
 			personalEvents, parts, subjects = append(personalEvents, int32(i+1)), append(parts, p.part), append(subjects, int64(p.subject))
 			salts, data = append(salts, p.salt), append(data, p.data)
