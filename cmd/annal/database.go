@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/eventstore"
@@ -25,7 +26,7 @@ type database struct {
 // openDatabase finds the database, starting the embedded one if it does not run.
 func openDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database, error) {
 	if s.DatabaseURL != "" {
-		return &database{url: s.DatabaseURL}, nil
+		return &database{url: s.DatabaseURL}, awaitDatabase(ctx, s.DatabaseURL, log)
 	}
 	server, err := localpostgres.Start(ctx, localpostgres.Config{Dir: filepath.Join(s.Home, "postgres"), Log: log})
 	if err != nil {
@@ -37,6 +38,30 @@ func openDatabase(ctx context.Context, s *settings, log *slog.Logger) (*database
 		return nil, fmt.Errorf("make the embedded database: %w", err)
 	}
 	return db, nil
+}
+
+// After a power cut everything comes up at once: a database that is not there yet is waited
+// for, for a while.
+const (
+	databaseWait  = time.Minute
+	databasePause = time.Second
+)
+
+func awaitDatabase(ctx context.Context, url string, log *slog.Logger) error {
+	for deadline := time.Now().Add(databaseWait); ; {
+		conn, err := pgx.Connect(ctx, url)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if !eventstore.Outage(err) || time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("connect to the database: %w", err)
+		}
+		log.Warn("the database does not answer yet, trying again", "error", err)
+		select {
+		case <-time.After(databasePause):
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (d *database) close(log *slog.Logger) {

@@ -42,15 +42,16 @@ func TestStorm(t *testing.T) {
 	t.Parallel()
 	storm := stormy(t)
 	home := newHome(t)
-	first := start(t, home)
+	const quiet = "ANNAL_LOG_LEVEL=error"
+	first := start(t, home, quiet)
 	database := "postgres://annal@/annal?" + url.Values{"host": {filepath.Join(home, "postgres", "run")}}.Encode()
 	shared := "ANNAL_SHARED_HOME=" + filepath.Join(home, "shared")
 	homes := [3]string{home, newHome(t), newHome(t)}
 	boot := func(i int) *node {
 		if i == 0 {
-			return start(t, home)
+			return start(t, home, quiet)
 		}
-		return start(t, homes[i], "ANNAL_DATABASE_URL="+database, shared)
+		return start(t, homes[i], "ANNAL_DATABASE_URL="+database, shared, quiet)
 	}
 	var nodes [3]atomic.Pointer[node]
 	nodes[0].Store(first)
@@ -96,10 +97,10 @@ func TestStorm(t *testing.T) {
 
 	n := nodes[0].Load()
 	w.compare(n.events()[before:])
-	n.awaitProjections()
-	for _, name := range projectionNames {
+	for _, name := range n.awaitProjections() {
 		n.annal("projections", "verify", name)
 	}
+	n.annal("audit", "verify")
 	t.Logf("%d faults; %d pushes acknowledged, %d refused, %d without an answer", len(faults), w.acknowledged.Load(), w.refused.Load(), w.unanswered.Load())
 }
 
@@ -185,15 +186,20 @@ func (w *writers) awaitMore(pushes int64) {
 	}
 }
 
-// killDatabase ends the server at once; the node that runs it starts it again.
+// killDatabase ends the server at once and waits until it has ended; the node that runs it
+// starts it again.
 func (w *writers) killDatabase(home string) {
 	text, err := os.ReadFile(filepath.Join(home, "postgres", "data", "postmaster.pid"))
 	if err != nil {
 		return // it is coming up from the last time
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
-	if pid, err := strconv.Atoi(line); err == nil && pid > 1 {
-		_ = syscall.Kill(pid, syscall.SIGQUIT)
+	pid, err := strconv.Atoi(line)
+	if err != nil || pid <= 1 {
+		return
+	}
+	for syscall.Kill(pid, syscall.SIGQUIT) == nil {
+		<-time.After(10 * time.Millisecond)
 	}
 }
 
@@ -230,13 +236,20 @@ func (w *writers) compare(events []event) {
 	}
 }
 
-var projectionNames = []string{"catalog", "access", "refs", "activity", "reposearch"}
-
-// awaitProjections returns once all of them have followed the log to its end.
-func (n *node) awaitProjections() {
+// awaitProjections returns the names of all projections once they have followed the log
+// to its end.
+func (n *node) awaitProjections() (names []string) {
 	n.t.Helper()
 	eventually(n.t, func() bool {
-		list := n.annal("projections", "list", "--log-level", "error")
-		return strings.Count(list, "  0 events") == len(projectionNames)
+		lines := strings.Split(strings.TrimSpace(n.annal("projections", "list", "--log-level", "error")), "\n")
+		names = nil
+		for _, line := range lines[1:] { // without the head of the table
+			if !strings.Contains(line, " 0 events") {
+				return false
+			}
+			names = append(names, strings.Fields(line)[0])
+		}
+		return true
 	})
+	return names
 }
