@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"encoding/binary"
+
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
@@ -58,21 +60,20 @@ func (r *refs) push(f *findings, position int64, id domain.RepositoryID, e repos
 	}
 }
 
-// idSet remembers 16-byte ids by 8 bytes of each. Ids of pushes are random in the half
-// that is kept; two that are equal there are taken for one.
+// idSet remembers 16-byte ids by 8 bytes that are made of each, for memory's sake. Ids of
+// commands are random in their second half: that two come to the same is as likely as
+// that two of 62 random bits do.
 type idSet struct {
 	slots []uint64
 	count int
 }
 
+// spread is odd, and its bits are even ones and zeros: it spreads what is multiplied by it.
+const spread = 0x9e3779b97f4a7c15
+
 // add reports whether an id was there already.
 func (s *idSet) add(id [16]byte) bool {
-	key := uint64(0)
-	for i := range 8 {
-		// Both halves count, since not all ids need be random ones.
-		key = key<<8 | uint64(id[8+i])
-		key ^= uint64(id[i]) * 0x9e3779b97f4a7c15
-	}
+	key := binary.BigEndian.Uint64(id[8:]) ^ binary.BigEndian.Uint64(id[:8])*spread
 	key = max(key, 1) // 0 is an empty slot
 	if 4*s.count >= 3*len(s.slots) {
 		s.grow()
@@ -86,7 +87,7 @@ func (s *idSet) add(id [16]byte) bool {
 
 func (s *idSet) insert(key uint64) bool {
 	mask := uint64(len(s.slots) - 1)
-	for i := (key * 0x9e3779b97f4a7c15) & mask; ; i = (i + 1) & mask {
+	for i := (key * spread) & mask; ; i = (i + 1) & mask {
 		switch s.slots[i] {
 		case 0:
 			s.slots[i] = key

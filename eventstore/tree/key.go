@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -172,9 +171,4 @@ func writeKey(file string, key Key, place func(from, to string) error) error {
 		return fmt.Errorf("signing key: %w", err)
 	}
 	return syncFolder(filepath.Dir(file))
-}
-
-// Fingerprint is a short name of a public key, to tell keys apart.
-func Fingerprint(key ed25519.PublicKey) string {
-	return strings.TrimRight(PublicKeyText(key), "=")[:12]
 }
