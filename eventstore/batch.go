@@ -152,7 +152,8 @@ func (b *batch) decide(l *Log) error {
 
 // place appends the entries of request i.
 func (b *batch) place(i int, r *request, types *Registry) (err error) {
-	stream, version := r.proposal.Stream, int64(0)
+	stream := r.proposal.Stream
+	var version int64
 	if r.claim != nil {
 		if r.claim.Err != nil {
 			b.answers[i].err = r.claim.Err
@@ -203,7 +204,7 @@ func (b *batch) queueAppend(flight *pgx.Batch, horizon int64, wake bool) {
 	salts, data := make(pgtype.FlatArray[[]byte], 0, n), make(pgtype.FlatArray[[]byte], 0, n)
 	for i, e := range b.entries {
 		r := b.recorded[i]
-		streams[i], types[i], versions[i] = string(r.Stream), r.Event.EventType(), r.Version
+		streams[i], types[i], versions[i] = string(r.Stream), e.name, r.Version
 		ids[i] = pgtype.UUID{Bytes: b.requests[b.owners[i]].id, Valid: true}
 		bodies[i], metas[i] = e.body, e.meta
 		for _, p := range e.personal {

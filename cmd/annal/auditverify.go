@@ -209,7 +209,7 @@ func (a auditCheckReceiptCommand) Run(c console) error {
 	if err != nil {
 		return &exitError{err, audit.Input.ExitCode()}
 	}
-	checkpoint, err := receipt.Check(ed25519.PublicKey(key))
+	checkpoint, err := receipt.Check(key)
 	var signature *tree.SignatureError
 	if errors.As(err, &signature) {
 		return &exitError{err, audit.Signatures.ExitCode()}

@@ -2,6 +2,7 @@ package logbench
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 )
@@ -60,7 +61,7 @@ func BenchmarkBars(b *testing.B) {
 			case bar.meets(value, bar.must):
 				verdict = "kept"
 			}
-			fmt.Printf("\n%-18s %8.2f %s   must %s %g, reach %g: %s\n", bar.name, value, bar.unit, sign, bar.must, bar.reach, verdict)
+			fmt.Fprintf(os.Stdout, "\n%-18s %8.2f %s   must %s %g, reach %g: %s\n", bar.name, value, bar.unit, sign, bar.must, bar.reach, verdict)
 			b.ReportMetric(value, "value")
 			b.ReportMetric(0, "ns/op")
 		})

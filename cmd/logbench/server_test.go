@@ -36,15 +36,20 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := shared.server.Stop(ctx); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-		_ = os.RemoveAll(shared.server.dir)
-	}
+	endServer()
 	os.Exit(code)
+}
+
+func endServer() {
+	if shared.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := shared.server.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	_ = os.RemoveAll(shared.server.dir)
 }
 
 // theServer starts the one server of all bars.

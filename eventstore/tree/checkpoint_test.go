@@ -141,11 +141,12 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	}
 	f.Add(signed)
 	f.Add("annal/x/1\n0\n\n\n")
+	body, _, _ := strings.Cut(signed, "\n\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if c, err := tree.PeekCheckpoint(text); err == nil && !strings.HasPrefix(text, c.Text()) {
 			t.Errorf("%q is read as %+v", text, c)
 		}
-		if _, err := tree.OpenCheckpoint(text, key.Public()); err == nil && !strings.HasPrefix(text, signed[:strings.Index(signed, "\n\n")]) {
+		if _, err := tree.OpenCheckpoint(text, key.Public()); err == nil && !strings.HasPrefix(text, body) {
 			t.Errorf("%q was never signed", text)
 		}
 	})

@@ -24,7 +24,7 @@ const childURL = "ANNAL_LEASE_TEST_URL"
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		if err := child(url); err != nil {
-			fmt.Println("error:", err)
+			fmt.Fprintln(os.Stdout, "error:", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -46,13 +46,13 @@ func child(url string) error {
 		err := enter(context.Background(), pool, term)
 		for writes := 0; err == nil; writes++ {
 			if writes == 1 {
-				fmt.Println("works")
+				fmt.Fprintln(os.Stdout, "works")
 			}
 			// It does not look at its context: it may sleep behind any look.
 			err = write(context.Background(), pool, term)
 		}
 		if errors.Is(err, errLate) {
-			fmt.Println("late")
+			fmt.Fprintln(os.Stdout, "late")
 		}
 		return err
 	})
