@@ -36,6 +36,9 @@ type Config struct {
 	Metrics     prometheus.Registerer // default: none
 	Logger      *slog.Logger          // default slog.Default()
 
+	// Moved is told of every page that has been committed, by the runner; may be nil.
+	Moved func(projection string, shard int, position int64)
+
 	Backoff time.Duration // after an error, doubling up to five seconds; default 100 ms
 	Stuck   time.Duration // without progress although there are events; default 10 s
 }

@@ -212,6 +212,9 @@ func (r *runner) apply(ctx, applying context.Context, cursor *projections.Cursor
 		err := r.within(applying, cursor, left)
 		r.metrics.applied(r.follower.Name(), cursor.Position()-from, time.Since(start))
 		r.gauge.moved(cursor.Position())
+		if r.config.Moved != nil && cursor.Position() > from {
+			r.config.Moved(r.follower.Name(), r.shard, cursor.Position())
+		}
 		var stopped *projections.StoppedError
 		if !errors.As(err, &stopped) {
 			return err
