@@ -108,7 +108,10 @@ func (c *Cursor) takeOver(ctx context.Context, tx pgx.Tx) error {
 		select position from projections.checkpoints
 		where projection = $1 and shard = $2 order by position desc limit 1`, name, c.shard).Scan(&c.position)
 	if errors.Is(err, pgx.ErrNoRows) {
-		_, err = tx.Exec(ctx, `insert into projections.checkpoints (projection, shard, position) values ($1, $2, 0)`, name, c.shard)
+		err = tx.QueryRow(ctx, `
+			insert into projections.checkpoints (projection, shard, position)
+			values ($1, $2, case when $3 then coalesce((select position from log.events order by position desc limit 1), 0) else 0 end)
+			returning position`, name, c.shard, c.follower.Policy().FromHead).Scan(&c.position)
 	}
 	if err != nil {
 		return err
@@ -180,6 +183,9 @@ func (c *Cursor) step(ctx context.Context, events []domain.Recorded) (int, error
 		unknown, _ := events[0].Event.(domain.Unknown)
 		return 0, c.stop(ctx, events[0].Position, &UnknownTypeError{Type: unknown.Type})
 	}
+	if c.hasEffects(together[0]) {
+		return 1, c.oneByOne(ctx, together[:1])
+	}
 	if c.position >= max(c.careful, c.trying) {
 		err := c.advance(ctx, together)
 		if err == nil {
@@ -197,11 +203,16 @@ func (c *Cursor) step(ctx context.Context, events []domain.Recorded) (int, error
 func (c *Cursor) together(events []domain.Recorded) []domain.Recorded {
 	for i, e := range events {
 		unknown, ok := e.Event.(domain.Unknown)
-		if ok && c.mine(e.Stream) && c.follower.Needs(unknown.Type) || c.acts(e) {
+		if ok && c.mine(e.Stream) && c.follower.Needs(unknown.Type) || c.acts(e) || (i > 0 && c.hasEffects(e)) {
 			return events[:i]
 		}
 	}
 	return events
+}
+
+func (c *Cursor) hasEffects(e domain.Recorded) bool {
+	effects := c.follower.Policy().Effects
+	return effects != nil && effects(e.Event.EventType())
 }
 
 func (c *Cursor) mine(stream domain.Stream) bool { return ShardOf(stream, c.shards) == c.shard }

@@ -216,10 +216,12 @@ func (c *Cursor) obey(ctx context.Context, e domain.Recorded, failure error) err
 	case cluster.ProjectionSkipped:
 		flight := &pgx.Batch{}
 		c.queueMove(flight, e.Position)
+		flight.Queue(`update projections.runners set acted = $4 where projection = $1 and shard = $2 and term = $3`,
+			c.follower.Name(), c.shard, c.term, decision.Position)
 		if err := c.conn.SendBatch(ctx, flight).Close(); err != nil {
 			return translate(err)
 		}
-		c.position = e.Position
+		c.position, c.acted = e.Position, decision.Position
 		c.recovered(ctx)
 		return nil
 	}

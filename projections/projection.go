@@ -52,6 +52,12 @@ type Policy struct {
 	// Critical projections stop at an event they cannot apply, until an operator has it
 	// tried again or skipped. Others set its stream aside and go on.
 	Critical bool
+	// Effects tells which event types have effects outside of the database, nil for none.
+	// Such an event is handed over alone and counted before, and the checkpoint moves
+	// when it has been dealt with: an effect is repeated if the process dies between.
+	Effects func(eventType string) bool
+	// FromHead lets a new one begin at the end of the log instead of at its start.
+	FromHead bool
 }
 
 // shards is the number of shards, 1 for Inline projections.

@@ -15,8 +15,9 @@ import (
 
 // Difference is a table whose copy does not equal the live one.
 type Difference struct {
-	Table            string
-	Missing, Surplus int64 // rows that only the rebuilt copy, or only the live table, has
+	Table   string `json:"table"`
+	Missing int64  `json:"missing"` // rows that only the rebuilt copy has
+	Surplus int64  `json:"surplus"` // rows that only the live table has
 }
 
 // errChanged says that what a projection leaves out changed while it was copied.

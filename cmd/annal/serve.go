@@ -22,6 +22,7 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/localpostgres"
 	"github.com/annal-git/annal/workers"
+	"github.com/annal-git/annal/workers/handlers"
 	"github.com/annal-git/annal/workers/lease"
 	"github.com/annal-git/annal/workers/nodes"
 	"github.com/annal-git/annal/workers/projector"
@@ -120,12 +121,14 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 func startWorkers(ctx context.Context, group *workers.Group, events *eventstore.Log, pool *pgxpool.Pool, leases *lease.Leases,
 	state *status.Node, metrics prometheus.Registerer, log *slog.Logger,
 ) error {
+	effects := handlers.New(log, eventHandlers(log)...)
 	projector, err := projector.New(projector.Config{
-		Pool: pool, Log: events, Leases: leases, Projections: followers(), Metrics: metrics, Logger: log,
+		Pool: pool, Log: events, Leases: leases, Projections: append(followers(), effects.Followers()...), Metrics: metrics, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
+	group.Start(ctx, effects)
 	group.Start(ctx, projector)
 	group.Start(ctx, databaseWatch{state, pool})
 	group.Start(ctx, logWatch{events})

@@ -245,9 +245,33 @@ func TestACriticalProjectionStopsUntilAnOperatorDecides(t *testing.T) {
 		t.Errorf("status %+v", stopped)
 	}
 	// Tried again it fails again; then its two events are left out.
-	propose(t, log, domain.ClusterStream, cluster.ProjectionRetried{Projection: "activity", Stream: "repository/2"})
+	operator := projections.Operator{Checkpoints: projections.NewCheckpoints(pool), Log: log}
+	carriedOut := func(order projections.Order, err error) (int64, string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		stands, reason, err := operator.Await(ctx, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stands, reason
+	}
+	if stands, reason := carriedOut(operator.Retry(t.Context(), "activity", "3", domain.Metadata{})); stands != 3 || reason != "does not fit" {
+		t.Errorf("tried again it stands at %d: %s", stands, reason)
+	}
 	propose(t, log, domain.ClusterStream, cluster.ProjectionSkipped{Projection: "other", Position: 3})
-	propose(t, log, domain.ClusterStream, cluster.ProjectionSkipped{Projection: "activity", Position: 3})
+	for position, reason := range map[int64]string{3: "", 4: "not its turn", 1: "not set aside", 99: "not there"} {
+		if _, err := operator.Skip(t.Context(), "activity", position, reason, domain.Metadata{}); err == nil {
+			t.Errorf("event %d can be skipped with the reason %q", position, reason)
+		}
+	}
+	if _, err := operator.Retry(t.Context(), "activity", "repository/1", domain.Metadata{}); err == nil {
+		t.Error("a stream can be tried again that has nothing set aside")
+	}
+	carriedOut(operator.Skip(t.Context(), "activity", 3, "test", domain.Metadata{}))
 	awaitStop(t, pool, 4)
 	stop()
 	stop = run(t, log, pool, picky{fails: 2, policy: projections.Policy{Critical: true}})
