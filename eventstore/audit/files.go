@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -29,7 +30,7 @@ func Files(logDir string, source *Database) func(context.Context) ([]Finding, er
 			return nil, nil
 		}
 		f := &files{folder: tree.EpochFolder(logDir, epoch), size: c.Size}
-		f.checkpoint(c)
+		f.checkpoint(ctx, c)
 		for level := 0; c.Size>>(tree.TileHeight*level) > 0; level++ {
 			if err := f.level(ctx, level); err != nil {
 				return nil, err
@@ -45,10 +46,27 @@ type files struct {
 	size   int64
 }
 
+// The file of a checkpoint is written after its row in the database, by a node that may be
+// killed in between and taken over from.
+const (
+	publishTime  = 10 * time.Second
+	publishPause = 50 * time.Millisecond
+)
+
 // checkpoint compares the newest checkpoint in the database with that on the shared home,
 // which may be newer, and a moment older.
-func (f *files) checkpoint(newest tree.Checkpoint) {
+func (f *files) checkpoint(ctx context.Context, newest tree.Checkpoint) {
 	signed, err := f.folder.Checkpoint()
+	for deadline := time.Now().Add(publishTime); ctx.Err() == nil && time.Now().Before(deadline); {
+		if c, err := tree.PeekCheckpoint(signed); err == nil && c.Size >= newest.Size {
+			break
+		}
+		select {
+		case <-time.After(publishPause):
+		case <-ctx.Done():
+		}
+		signed, err = f.folder.Checkpoint()
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		f.at(Signatures, newest.Size, "the shared home has no checkpoint")
 		return

@@ -72,35 +72,50 @@ func (f Folder) Checkpoint() (string, error) {
 // Tile reads the hashes of a tile. One that has grown since holds those of the one that
 // was asked for.
 func (f Folder) Tile(level int, index int64, width int) ([]tlog.Hash, error) {
-	data, err := f.Read(TilePath(level, index, width))
-	if errors.Is(err, fs.ErrNotExist) && width < TileWidth {
-		if data, err = f.Read(TilePath(level, index, TileWidth)); err == nil && len(data) == TileWidth*tlog.HashSize {
-			data = data[:width*tlog.HashSize]
-		}
-	}
+	data, stored, err := f.readWide(func(w int) string { return TilePath(level, index, w) }, width)
 	if err != nil {
 		return nil, err
 	}
-	return ParseTile(data, width)
+	hashes, err := ParseTile(data, stored)
+	if err != nil {
+		return nil, err
+	}
+	return hashes[:width], nil
 }
 
 // Bundle reads the entries of a bundle, as Tile does.
 func (f Folder) Bundle(index int64, width int) ([][]byte, error) {
-	data, err := f.Read(BundlePath(index, width))
-	if errors.Is(err, fs.ErrNotExist) && width < TileWidth {
-		if data, err = f.Read(BundlePath(index, TileWidth)); err != nil {
-			return nil, err
-		}
-		entries, err := ParseBundle(data, TileWidth)
-		if err != nil {
-			return nil, err
-		}
-		return entries[:width], nil
-	}
+	data, stored, err := f.readWide(func(w int) string { return BundlePath(index, w) }, width)
 	if err != nil {
 		return nil, err
 	}
-	return ParseBundle(data, width)
+	entries, err := ParseBundle(data, stored)
+	if err != nil {
+		return nil, err
+	}
+	return entries[:width], nil
+}
+
+// readWide reads a file of a width, or if it has been tidied away, the narrowest one of
+// those that begin with the same.
+func (f Folder) readWide(path func(width int) string, width int) (data []byte, stored int, err error) {
+	data, err = f.Read(path(width))
+	if !errors.Is(err, fs.ErrNotExist) || width == TileWidth {
+		return data, width, err
+	}
+	stored = TileWidth
+	partial, _ := os.ReadDir(f.file(filepath.Dir(path(1)))) // there are none once the full one is written
+	for _, e := range partial {
+		if w, err := strconv.Atoi(e.Name()); err == nil && w > width && w < stored {
+			stored = w
+		}
+	}
+	data, err = f.Read(path(stored))
+	if errors.Is(err, fs.ErrNotExist) && stored < TileWidth { // the full one has just been written
+		stored = TileWidth
+		data, err = f.Read(path(stored))
+	}
+	return data, stored, err
 }
 
 // Height implements tlog.TileReader.

@@ -125,6 +125,13 @@ func (i *Integrator) load(ctx context.Context) error {
 	if err := i.config.checkNote(i.history, newest); err != nil {
 		return fmt.Errorf("the newest checkpoint cannot be followed: %w", err)
 	}
+	if c, err := PeekCheckpoint(published); published == "" || (err == nil && c.Size < newest.Size) {
+		// Whoever wrote the row did not come to write the file.
+		out := writer{folder: folder}
+		if err := errors.Join(out.write(checkpointName, []byte(newest.Note)), out.sync()); err != nil {
+			return fmt.Errorf("write the checkpoint of the log: %w", err)
+		}
+	}
 	i.sizes[0] = newest.Size
 	i.builder, err = resume(folder, newest.Size, newest.Root)
 	if err == nil || !lost(err) {
