@@ -71,7 +71,9 @@ func (l *Log) Append(ctx context.Context, p Proposal) (Appended, error) {
 	if p.Claim != nil {
 		r.claim = &Claim{Stream: p.Stream, Command: p.Claim}
 		r.prepared = prepare(r.proposal.Meta)
-		err = l.arbiter.Warm(ctx, r.claim)
+		if err = l.arbiter.Warm(ctx, r.claim); err == nil && len(r.claim.Events) > 0 {
+			err = r.encode(l.options.Types)
+		}
 	} else {
 		r.entries, err = encode(l.options.Types, p.Events, r.proposal.Meta)
 	}
@@ -119,8 +121,19 @@ type request struct {
 	prepared prepared    // of a claim
 	entries  []entry     // of a claim once it is decided
 	claim    *Claim      // nil if the events were decided by the proposer
+	encoded  int         // the decision of the claim that entries are of
 	taken    atomic.Bool // by the committer, or given up by its caller
 	answer   chan answer // room for one
+}
+
+// encode makes the entries of a claim, unless they are there.
+func (r *request) encode(types *Registry) (err error) {
+	if r.encoded == r.claim.Decided && r.entries != nil && !types.stale(r.entries) {
+		return nil
+	}
+	r.entries, err = r.prepared.encode(types, r.claim.Events)
+	r.encoded = r.claim.Decided
+	return err
 }
 
 type answer struct {

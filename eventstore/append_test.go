@@ -208,6 +208,7 @@ func (a *tally) Decide(claims []*eventstore.Claim) error {
 		}
 		h := ahead[claim.Stream]
 		to := claim.Command.(rise).to
+		claim.Undecided()
 		claim.Version, claim.Known = h.tail.Version, h.tail.Known
 		if to <= h.highest {
 			claim.Err = domain.Conflict("", "%d is not above %d", to, h.highest)

@@ -122,20 +122,26 @@ func (b *batch) readFound(ctx context.Context, tx pgx.Tx, types *Registry, since
 	return nil
 }
 
-// decide gives every event its version and its place in the batch.
-func (b *batch) decide(l *Log) error {
+// decide gives every event its version and its place in the batch. Unless what the log
+// holds has been read under the lock, it is errDoubtful to refuse anything: memory may be
+// behind, and nothing would be appended that finds out.
+func (b *batch) decide(l *Log, reread bool) error {
 	b.answers = make([]answer, len(b.requests))
 	b.entries, b.recorded, b.owners, b.known = nil, nil, nil, math.MaxInt64
 	var claims []*Claim
 	for _, r := range b.requests {
 		if _, found := b.found[r.id]; r.claim != nil && !found {
-			r.claim.undecided()
 			claims = append(claims, r.claim)
 		}
 	}
 	if len(claims) > 0 {
 		if err := l.arbiter.Decide(claims); err != nil {
 			return err
+		}
+	}
+	for _, claim := range claims {
+		if !reread && (claim.Refused || claim.Err != nil) {
+			return errDoubtful
 		}
 	}
 	for i, r := range b.requests {
@@ -163,7 +169,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 		if len(r.claim.Events) == 0 {
 			return nil
 		}
-		if r.entries, err = r.prepared.encode(types, r.claim.Events); err != nil {
+		if err := r.encode(types); err != nil {
 			return err
 		}
 		version = r.claim.Version
@@ -192,9 +198,11 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 	return nil
 }
 
-// queueAppend queues the call that appends the entries. Once it has been answered, the
-// recorded events have their positions and times.
-func (b *batch) queueAppend(flight *pgx.Batch, horizon int64, wake bool) {
+const appendCall = `select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+
+// arguments are those of the call that appends the entries. They must get positions within
+// a partition, if one is given; horizon is a position that the log has reached.
+func (b *batch) arguments(horizon int64, within partition, wake bool) []any {
 	n := len(b.entries)
 	streams, types := make([]string, n), make([]string, n)
 	versions, ids := make([]int64, n), make(pgtype.FlatArray[pgtype.UUID], n)
@@ -212,20 +220,24 @@ func (b *batch) queueAppend(flight *pgx.Batch, horizon int64, wake bool) {
 			salts, data = append(salts, p.salt), append(data, p.data)
 		}
 	}
-	flight.Queue(`select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		horizon, b.known, wake, streams, versions, ids, types, bodies, metas, personalEvents, parts, subjects, salts, data,
-	).QueryRow(func(row pgx.Row) error {
-		var answer []int64
-		if err := row.Scan(&answer); err != nil {
-			return appendError(err)
-		}
-		b.base = answer[0]
-		moment := time.UnixMicro(answer[1]).UTC()
-		for i := range b.recorded {
-			b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, moment
-		}
-		return nil
-	})
+	return []any{
+		horizon, within.first, within.last, wake, streams, versions, ids, types, bodies, metas,
+		personalEvents, parts, subjects, salts, data,
+	}
+}
+
+// placed takes the answer to the call: the recorded events have positions and times now.
+func (b *batch) placed(row pgx.Row) error {
+	var answer []int64
+	if err := row.Scan(&answer); err != nil {
+		return appendError(err)
+	}
+	b.base = answer[0]
+	moment := time.UnixMicro(answer[1]).UTC()
+	for i := range b.recorded {
+		b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, moment
+	}
+	return nil
 }
 
 // inline reports whether an inline projection has to do with an event of the batch.

@@ -36,11 +36,12 @@ type committer struct {
 	queue   chan *request
 	stopped chan struct{}
 
-	mu     sync.Mutex // held while a batch is under way; guards what follows
-	conn   *pgx.Conn
-	carry  []*request // had to wait for the batch before them to commit
-	alone  bool       // the last batch was a single proposal
-	closed bool
+	mu         sync.Mutex // held while a batch is under way; guards what follows
+	conn       *pgx.Conn
+	carry      []*request // had to wait for the batch before them to commit
+	alone      bool       // the last batch was a single proposal
+	partitions []partition
+	closed     bool
 }
 
 func newCommitter(log *Log) *committer {
@@ -128,9 +129,11 @@ func (c *committer) commit(ctx context.Context, requests []*request, how attempt
 			return
 		case !how.reread && needsReread(err):
 			how = attempt{reread: true, since: how.since}
-			continue
+			if c.readPartitions(ctx) == nil {
+				continue
+			}
 		case isFull(err) && time.Now().Before(deadline):
-			if _, err := c.conn.Exec(ctx, `select log.extend()`); err == nil {
+			if c.extend(ctx) == nil {
 				continue
 			}
 		}
@@ -160,13 +163,15 @@ func (c *committer) try(ctx context.Context, requests []*request, how attempt) (
 	}
 	horizon := c.log.KnownHead()
 	if how.alone {
-		if err := b.decide(c.log); err != nil || len(b.entries) == 0 {
+		if err := b.decide(c.log, false); err != nil || len(b.entries) == 0 {
 			return b, err
 		}
 		if !b.inline(c.options.Inline) {
-			flight := &pgx.Batch{}
-			b.queueAppend(flight, horizon, !c.log.alone.Load())
-			return b, c.conn.SendBatch(ctx, flight).Close()
+			within, err := c.within(b, horizon)
+			if err != nil {
+				return b, err
+			}
+			return b, b.placed(c.conn.QueryRow(ctx, appendCall, b.arguments(horizon, within, !c.log.alone.Load())...))
 		}
 	}
 	// The lock is a statement of its own: whatever is read next has a snapshot
@@ -188,17 +193,25 @@ func (c *committer) try(ctx context.Context, requests []*request, how attempt) (
 // fill decides a batch, appends it and commits, under the append lock.
 func (c *committer) fill(ctx context.Context, b *batch, how attempt, horizon int64) error {
 	tx := transaction{c.conn}
-	if how.reread || b.hasFixed() {
+	reread := how.reread || b.hasFixed()
+	if reread {
 		if err := b.read(ctx, tx, c.log, how.since); err != nil {
 			return err
 		}
 	}
-	if err := b.decide(c.log); err != nil {
+	if err := b.decide(c.log, reread); err != nil {
 		return err
 	}
 	flight := &pgx.Batch{}
 	if len(b.entries) > 0 {
-		b.queueAppend(flight, horizon, !c.log.alone.Load())
+		within := anywhere // nobody can be faster than what was read under the lock
+		if !reread {
+			var err error
+			if within, err = c.within(b, horizon); err != nil {
+				return err
+			}
+		}
+		flight.Queue(appendCall, b.arguments(horizon, within, !c.log.alone.Load())...).QueryRow(b.placed)
 		if b.inline(c.options.Inline) {
 			if err := c.conn.SendBatch(ctx, flight).Close(); err != nil {
 				return err
@@ -221,6 +234,20 @@ func (c *committer) rollback(ctx context.Context, err error) error {
 		}
 	}
 	return err
+}
+
+// within is the partition that a batch is meant for, decided as it was without looking into
+// the log. It is errDoubtful if the decisions have not seen the log up to there.
+func (c *committer) within(b *batch, head int64) (partition, error) {
+	for _, p := range c.partitions {
+		if p.first <= head+1 && head+1 <= p.last {
+			if b.known < p.first-1 {
+				return partition{}, errDoubtful
+			}
+			return p, nil
+		}
+	}
+	return partition{}, errDoubtful
 }
 
 // gather adds what is waiting to requests, and returns what has to wait for the
@@ -282,7 +309,7 @@ func (c *committer) connect(ctx context.Context) error {
 		return err
 	}
 	c.conn = conn
-	return nil
+	return c.readPartitions(ctx)
 }
 
 // close ends the connection for good.

@@ -23,9 +23,15 @@ func appendError(err error) error {
 	return err
 }
 
+// errDoubtful says that a batch would refuse something because of what is in memory.
+var errDoubtful = errors.New("refused by what is in memory; the log must be asked")
+
 // needsReread reports whether a batch was refused because what it was decided on is not
 // the newest state of its streams.
 func needsReread(err error) bool {
+	if errors.Is(err, errDoubtful) {
+		return true
+	}
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) &&
 		(refused.Code == codeUnseen || (refused.Code == codeUnique && refused.SchemaName == "log"))

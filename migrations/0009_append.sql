@@ -72,16 +72,16 @@ drop index log.personal_subject;
 -- One call appends a batch of events, decided already: a lone push takes one round trip.
 -- It takes the append lock, and each statement after it sees what the appends before it
 -- committed. horizon is a position that the caller knows to be in the log: nothing older
--- is looked at. known is up to where the caller has seen the streams of the batch; the
--- unique index of the newest partition refuses versions that were given to others since,
--- and it knows no others, so known must reach it.
+-- is looked at. The batch must fit between first and last, both included: the positions of
+-- one partition, whose unique index then refuses versions that were given to others since
+-- the caller looked at the streams, if he did so after that partition began.
 -- wake tells the listeners of other nodes.
 -- Returns the position before the batch and its time in microseconds since 1970.
--- Errors: AN001 known does not reach that partition; AN002 the log ends before horizon;
+-- Errors: AN001 the batch would begin before first or end behind last; AN002 the log ends before horizon;
 -- unique_violation a stream has moved; check_violation the newest partition is full.
 -- +goose StatementBegin
 create function log.append(
-    horizon bigint, known bigint, wake boolean,
+    horizon bigint, first bigint, last bigint, wake boolean,
     streams text[], versions bigint[], ids uuid[], types text[], bodies text[], metas text[],
     personal_events int[], parts text[], subjects bigint[], salts bytea[], data bytea[]
 ) returns bigint[] language plpgsql as $$
@@ -89,14 +89,12 @@ declare
     n constant int := cardinality(streams);
     base bigint;
     moment timestamptz;
-    newest bigint; -- first position of the newest partition that the batch reaches
     nothing text; -- assignments take less time than statements
 begin
     nothing := pg_advisory_xact_lock(418464555372);
     -- From the index and not from a counter row, of which every old snapshot would keep
     -- all versions. Time never goes back along the log.
-    select e.position, greatest(e.at, clock_timestamp()), (select max(p.first) from log.partitions p where p.first <= e.position + n)
-        into base, moment, newest
+    select e.position, greatest(e.at, clock_timestamp()) into base, moment
     from log.events e where e.position >= horizon order by e.position desc limit 1;
     if base is null then
         if horizon > 0 then
@@ -104,10 +102,9 @@ begin
         end if;
         base := 0;
         moment := clock_timestamp();
-        newest := 1;
     end if;
-    if known < least(base, newest - 1) then
-        raise exception 'the streams were last seen at %, before the newest partition', known using errcode = 'AN001';
+    if base + 1 < first or base + n > last then
+        raise exception 'positions % to % are not of that partition', base + 1, base + n using errcode = 'AN001';
     end if;
     if n = 1 then
         insert into log.events (position, version, at, id, stream, type, body, meta)

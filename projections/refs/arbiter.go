@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +26,8 @@ func NewArbiter(reader *Reader) Arbiter { return Arbiter{reader} }
 // pending is what the arbiter keeps with a claim.
 type pending struct {
 	entry *entry    // stays in memory with the claim, whatever the cache drops
-	next  *Snapshot // once the claim's events are in the log
+	on    *Snapshot // the state that the claim was decided on
+	next  *Snapshot // once the claim's events are in the log; nil if there are none
 }
 
 // Warm implements eventstore.Arbiter. A repository that is not there is a
@@ -35,13 +37,16 @@ func (a Arbiter) Warm(ctx context.Context, claim *eventstore.Claim) error {
 	if _, isPush := claim.Command.(repository.PushRefs); !ok || !isPush {
 		return fmt.Errorf("no arbiter for a %T on %s", claim.Command, claim.Stream)
 	}
-	entry := a.reader.cache.entry(id)
-	claim.State = &pending{entry: entry}
-	if cached, _ := entry.state(); cached != nil {
-		return nil
+	p := &pending{entry: a.reader.cache.entry(id)}
+	claim.State = p
+	cached, _ := p.entry.state()
+	if cached == nil {
+		if _, err := a.reader.current(ctx, p.entry); err != nil {
+			return err
+		}
+		cached, _ = p.entry.state()
 	}
-	_, err := a.reader.current(ctx, entry)
-	return err
+	return p.decide(claim, cached)
 }
 
 // Refresh implements eventstore.Arbiter.
@@ -91,24 +96,34 @@ func (a Arbiter) Decide(claims []*eventstore.Claim) error {
 	for _, claim := range claims {
 		p := claim.State.(*pending)
 		cached, seen := p.entry.state()
-		claim.Known = seen
 		before := working[claim.Stream]
 		if before == nil {
 			before = cached
 		}
-		claim.Version = before.Version
-		if err := decide(claim, before); err != nil {
+		if err := p.decide(claim, before); err != nil {
 			return err
 		}
-		if len(claim.Events) > 0 {
-			next, err := before.after(recorded(claim))
-			if err != nil {
-				return err
-			}
-			p.next, working[claim.Stream] = next, next
+		claim.Known = seen
+		if p.next != nil {
+			working[claim.Stream] = p.next
 		}
 	}
 	return nil
+}
+
+// decide decides a claim on a state, unless that was done before.
+func (p *pending) decide(claim *eventstore.Claim, on *Snapshot) (err error) {
+	if p.on == on {
+		return nil
+	}
+	claim.Undecided()
+	claim.Version = on.Version
+	p.on, p.next = on, nil
+	if err := decide(claim, on); err != nil || len(claim.Events) == 0 {
+		return err
+	}
+	p.next, err = on.after(recorded(claim))
+	return err
 }
 
 // decide fills in the events and the outcome of a claim on a repository as it is.
@@ -122,6 +137,7 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) },
 		claim.Command.(repository.PushRefs))
 	claim.Outcome = results
+	claim.Refused = slices.ContainsFunc(results, func(r git.RefResult) bool { return !r.OK() })
 	if event == nil {
 		return nil
 	}

@@ -1,7 +1,7 @@
 package refs
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -49,11 +49,9 @@ func (Projection) Queue(flight *pgx.Batch, events []domain.Recorded) error {
 
 // repositoryOf reads the repository's id from its stream's name.
 func repositoryOf(stream domain.Stream) (domain.RepositoryID, bool) {
-	var id domain.RepositoryID
-	if _, err := fmt.Sscanf(string(stream), "repository/%d", &id); err != nil || domain.RepositoryStream(id) != stream {
-		return 0, false
-	}
-	return id, true
+	number, ok := strings.CutPrefix(string(stream), "repository/")
+	id, err := strconv.ParseInt(number, 10, 64)
+	return domain.RepositoryID(id), ok && err == nil
 }
 
 // changes collects what a batch of events does to the tables, last writer wins.

@@ -42,6 +42,9 @@ func (s *Snapshot) hasBranches() bool {
 
 // after returns the snapshot as later events of the repository's stream leave it.
 func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
+	if len(events) == 0 {
+		return s, nil
+	}
 	next := *s
 	var moved []git.Ref
 	for _, e := range events {
