@@ -55,22 +55,26 @@ func (r *runner) run(ctx context.Context) error {
 	defer cut()
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, 1)
-	r.abandoned.Go(func() { ended <- r.work(working, applying) })
+	ended := make(chan struct{})
+	r.abandoned.Go(func() {
+		defer close(ended)
+		r.work(working, applying)
+	})
 
 	check := time.NewTicker(r.config.Stuck / 10)
 	defer check.Stop()
 	for {
 		select {
-		case err := <-ended:
-			return err
+		case <-ended:
+			return nil
 		case <-ctx.Done():
-			return r.await(ended, cut)
+			r.await(ended, cut)
+			return nil
 		case <-check.C:
 			if r.gauge.stuck(r.config.Stuck) {
 				stop()
 				cut()
-				_ = r.await(ended, cut)
+				r.await(ended, cut)
 				return errStuck
 			}
 		}
@@ -78,25 +82,24 @@ func (r *runner) run(ctx context.Context) error {
 }
 
 // await lets the page under way be finished, then has it cut off, then gives it up.
-func (r *runner) await(ended <-chan error, cut context.CancelFunc) error {
+func (r *runner) await(ended <-chan struct{}, cut context.CancelFunc) {
 	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
 	for range 2 {
 		select {
-		case err := <-ended:
-			return err
+		case <-ended:
+			return
 		case <-timer.C:
 			cut()
 			timer.Reset(closeGrace)
 		}
 	}
 	r.log.Error("a projection does not end and is abandoned: its connection and its lease are given up")
-	return nil
 }
 
 // work connects, applies, and connects again after errors, until ctx ends. applying ends
 // later: what is under way is finished.
-func (r *runner) work(ctx, applying context.Context) error {
+func (r *runner) work(ctx, applying context.Context) {
 	cursor := projections.NewCursor(r.config.Log, r.follower, r.shard, r.term)
 	cursor.Parked = func(position int64, stream domain.Stream, err error) {
 		r.metrics.parked.WithLabelValues(r.follower.Name()).Inc()
@@ -121,7 +124,6 @@ func (r *runner) work(ctx, applying context.Context) error {
 		pause(ctx, wait)
 		wait = min(2*wait, maxBackoff)
 	}
-	return nil
 }
 
 // connected applies pages over one connection until an error or the end of ctx.
