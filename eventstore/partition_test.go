@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -116,5 +118,108 @@ func TestLogThatWentBack(t *testing.T) {
 	}
 	if head, err := log.Head(t.Context()); head != 1 || err != nil {
 		t.Errorf("head %d, %v", head, err)
+	}
+}
+
+// A sealed partition moves to another tablespace while events are appended, and a
+// transaction that is older than the copy sees the same as before.
+func TestMovePartition(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	pool := eventstoretest.Database(t)
+	smallPartitions(t, pool)
+	log, err := eventstore.Open(ctx, pool, eventstore.Options{Types: types()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	count := func(stream domain.Stream, from, to int) {
+		for n := from; n <= to; n++ {
+			p := eventstore.Proposal{Stream: stream, Expect: eventstore.Expect(n - 1), Events: []domain.Event{counted{n}}}
+			if _, err := log.Append(ctx, p); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	count("a", 1, 35)
+	owner, err := pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = owner.Close(context.Background()) }()
+	for _, statement := range []string{`set allow_in_place_tablespaces = on`, `create tablespace cheap location ''`} {
+		if _, err := owner.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for first, why := range map[int64]string{5: "no partition", 21: "not sealed", 31: "still being filled"} {
+		if err := eventstore.MovePartition(ctx, pool, eventstore.Move{First: first, Sealed: 20, Tablespace: "cheap"}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("move %d: %v, want %q", first, err, why)
+		}
+	}
+	if err := eventstore.MovePartition(ctx, pool, eventstore.Move{First: 11, Sealed: 20, Tablespace: "nowhere"}); err == nil {
+		t.Error("moved to a tablespace that is not there")
+	}
+
+	// Its snapshot is older than the copy, and it has not touched the log yet.
+	older, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = older.Rollback(context.Background()) }()
+	if _, err := older.Exec(ctx, `select from log.partitions`); err != nil {
+		t.Fatal(err)
+	}
+	before, err := log.ReadStored(ctx, 0, 35)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var appending sync.WaitGroup
+	appending.Go(func() { count("b", 1, 40) })
+	if err := eventstore.MovePartition(ctx, pool, eventstore.Move{First: 11, Sealed: 20, Tablespace: "cheap"}); err != nil {
+		t.Fatal(err)
+	}
+	appending.Wait()
+	var seen int
+	if err := older.QueryRow(ctx, `select count(*) from log.events where position <= 35`).Scan(&seen); err != nil || seen != 35 {
+		t.Errorf("an older transaction sees %d events of 35: %v", seen, err)
+	}
+	// It has used the log now, and is in the way.
+	var busy *eventstore.BusyError
+	if err := eventstore.MovePartition(ctx, pool, eventstore.Move{First: 1, Sealed: 20, Tablespace: "cheap"}); !errors.As(err, &busy) {
+		t.Errorf("moved what is in use: %v", err)
+	}
+	if err := older.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []int64{1, 11} { // the second lies there already
+		if err := eventstore.MovePartition(ctx, pool, eventstore.Move{First: first, Sealed: 20, Tablespace: "cheap"}); err != nil {
+			t.Errorf("move %d: %v", first, err)
+		}
+	}
+	after, err := log.ReadStored(ctx, 0, 35)
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("events differ after the move: %v", err)
+	}
+	count("a", 36, 45) // goes on behind a version in a partition that was moved
+
+	list, err := eventstore.Partitions(ctx, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if moved := p.Last <= 20; (p.Tablespace == "cheap") != moved || p.Bytes == 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	var indexes int
+	if err := pool.QueryRow(ctx, `
+		select count(*) from pg_indexes where tablespace = 'cheap' and indexname in
+		('events_1_pkey', 'events_1_stream', 'events_1_settings', 'events_11_pkey', 'events_11_stream', 'events_11_settings')`).Scan(&indexes); err != nil || indexes != 6 {
+		t.Errorf("%d of 6 indexes lie with their tables: %v", indexes, err)
+	}
+	if _, err := owner.Exec(ctx, `delete from log.events_11`); err == nil {
+		t.Error("a partition that was moved can be changed")
 	}
 }

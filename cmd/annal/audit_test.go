@@ -106,6 +106,22 @@ func TestAudit(t *testing.T) {
 		t.Errorf("an epoch without need: %d %s", code, said)
 	}
 
+	var partitions []struct {
+		First, Last, Events, Bytes int64
+		Sealed                     bool
+	}
+	_, listed = n.status("events", "partitions", "--json")
+	if err := json.Unmarshal([]byte(listed), &partitions); err != nil || len(partitions) != 1 ||
+		partitions[0].First != 1 || partitions[0].Events < position || partitions[0].Bytes == 0 || partitions[0].Sealed {
+		t.Errorf("partitions: %s %v", listed, err)
+	}
+	if said := n.annal("events", "partitions"); !strings.Contains(said, " MiB") {
+		t.Errorf("partitions: %s", said)
+	}
+	if code, said := n.status("events", "move", "1", "--tablespace", "pg_default"); code != 1 || !strings.Contains(said, "still being filled") {
+		t.Errorf("a partition that is not full was moved: %d %s", code, said)
+	}
+
 	// Somebody changes the database and the files behind the program's back.
 	sql := func(statement string) {
 		t.Helper()

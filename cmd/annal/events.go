@@ -17,6 +17,9 @@ type eventsCommand struct {
 	Show eventsShowCommand `cmd:"" help:"Print one event whole."`
 
 	Export eventsExportCommand `cmd:"" help:"Write the log to a file, with all that proves it."`
+
+	Partitions eventsPartitionsCommand `cmd:"" help:"List the tables that the log lies in, with their sizes."`
+	Move       eventsMoveCommand       `cmd:"" help:"Move a part of the log that is signed to another tablespace, such as one on cheaper disks. Nodes go on serving."`
 }
 
 type eventsTailCommand struct {
