@@ -282,6 +282,7 @@ func (b *batch) finish(l *Log) {
 		r.answer <- b.answers[i]
 	}
 	if n := len(b.recorded); n > 0 {
+		b.keep(&l.recent)
 		l.follower.saw(b.base + int64(n))
 	}
 }

@@ -17,6 +17,7 @@ type follower struct {
 	pool    *pgxpool.Pool
 	options Options
 	lost    func(seen, head int64) // called when the log ends before a position that it had reached
+	heard   func(head int64)       // called when the database says how far the log has come
 
 	mu    sync.Mutex
 	head  int64
@@ -26,8 +27,8 @@ type follower struct {
 // askTimeout is how long the database may take to say how far the log has come.
 const askTimeout = 5 * time.Second
 
-func newFollower(pool *pgxpool.Pool, options Options, lost func(seen, head int64)) *follower {
-	return &follower{pool: pool, options: options, lost: lost, moved: make(chan struct{})}
+func newFollower(pool *pgxpool.Pool, options Options, lost func(seen, head int64), heard func(head int64)) *follower {
+	return &follower{pool: pool, options: options, lost: lost, heard: heard, moved: make(chan struct{})}
 }
 
 // saw takes note that the log is at least at head.
@@ -96,6 +97,7 @@ func (f *follower) ask(ctx context.Context, conn *pgx.Conn) error {
 	if head < seen {
 		f.lost(seen, head)
 	}
+	f.heard(head)
 	f.saw(head)
 	return nil
 }
@@ -113,6 +115,7 @@ func (f *follower) awaitHints(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		if head, err := strconv.ParseInt(hint.Payload, 10, 64); err == nil {
+			f.heard(head)
 			f.saw(head)
 		}
 	}

@@ -30,6 +30,7 @@ type Log struct {
 	arbiter   Arbiter
 	committer *committer
 	follower  *follower
+	recent    recent
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
 
@@ -51,7 +52,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, options Options) (*Log, error
 	}
 	options.Inline = append([]Inline{erasure{}}, options.Inline...)
 	l := &Log{pool: pool, options: options, lost: make(chan struct{})}
-	l.follower = newFollower(pool, options, l.wentBack)
+	l.follower = newFollower(pool, options, l.wentBack, l.recent.saw)
 	l.committer = newCommitter(l)
 	head, err := l.Head(ctx)
 	if err != nil {
@@ -100,6 +101,7 @@ func (l *Log) Lost() <-chan struct{} { return l.lost }
 func (l *Log) wentBack(seen, head int64) {
 	l.losing.Do(func() {
 		l.options.Log.Error("the database has lost events that this node has seen", "seen", seen, "head", head)
+		l.recent.forget()
 		close(l.lost)
 	})
 }

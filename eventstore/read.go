@@ -43,6 +43,9 @@ func (l *Log) ReadStored(ctx context.Context, after int64, limit int) ([]Stored,
 
 // ReadAll is ReadStored with the events decoded, and with their personal parts.
 func (l *Log) ReadAll(ctx context.Context, after int64, limit int) ([]domain.Recorded, error) {
+	if recent := l.recent.after(after, limit); len(recent) > 0 {
+		return decodeAll(l.options.Types, recent)
+	}
 	p := recordedPage{types: l.options.Types}
 	if err := l.readPage(ctx, after, limit, &p); err != nil {
 		return nil, err
