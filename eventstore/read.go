@@ -43,14 +43,20 @@ func (l *Log) ReadStored(ctx context.Context, after int64, limit int) ([]Stored,
 
 // ReadAll is ReadStored with the events decoded, and with their personal parts.
 func (l *Log) ReadAll(ctx context.Context, after int64, limit int) ([]domain.Recorded, error) {
-	if recent := l.recent.after(after, limit); len(recent) > 0 {
-		return decodeAll(l.options.Types, recent)
-	}
 	p := recordedPage{types: l.options.Types}
 	if err := l.readPage(ctx, after, limit, &p); err != nil {
 		return nil, err
 	}
 	return p.finish(ctx, l.pool)
+}
+
+// Follow is ReadAll for those who keep up with the log. What this node has just appended
+// comes from memory, which may hold for a moment what somebody else has erased.
+func (l *Log) Follow(ctx context.Context, after int64, limit int) ([]domain.Recorded, error) {
+	if recent := l.recent.after(after, limit); len(recent) > 0 {
+		return decodeAll(l.options.Types, recent)
+	}
+	return l.ReadAll(ctx, after, limit)
 }
 
 // page is what rows are read into.

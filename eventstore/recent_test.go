@@ -49,7 +49,7 @@ func TestRecentEventsAreThoseOfTheLog(t *testing.T) {
 			rt.Fatal(err)
 		}
 		after := max(0, head-rapid.Int64Range(1, 12).Draw(rt, "back"))
-		mine, err := one.ReadAll(t.Context(), after, 20)
+		mine, err := one.Follow(t.Context(), after, 20)
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package refs
 import (
 	"iter"
 	"strings"
+	"sync"
 
 	"github.com/tidwall/btree"
 
@@ -14,6 +15,8 @@ import (
 type Set struct {
 	tree  *btree.BTreeG[git.Ref]
 	bytes int64 // roughly, of memory
+
+	copying sync.Mutex // a copy leaves a mark on the tree that it was made from
 }
 
 // refOverhead is what a ref costs in memory beside its name, roughly.
@@ -29,7 +32,9 @@ func newSet() *Set {
 
 // with returns the set after changes; a change with the zero id removes its ref.
 func (s *Set) with(changes []git.Ref) *Set {
+	s.copying.Lock()
 	changed := &Set{tree: s.tree.Copy(), bytes: s.bytes}
+	s.copying.Unlock()
 	for _, ref := range changes {
 		if ref.ID.IsZero() {
 			if _, was := changed.tree.Delete(ref); was {

@@ -17,6 +17,8 @@ import (
 // Log is the log as runners read it: an eventstore.Log.
 type Log interface {
 	projections.History
+	// Follow is ReadAll for those who keep up with the log.
+	Follow(ctx context.Context, after int64, limit int) ([]domain.Recorded, error)
 	// Await returns once the log reaches beyond a position, with the newest known
 	// position, or when ctx ends.
 	Await(ctx context.Context, after int64) (head int64, err error)

@@ -190,7 +190,7 @@ func (r *runner) read(ctx context.Context, after int64, pages chan<- page) {
 		head, err := r.config.Log.Await(ctx, after)
 		if err == nil {
 			r.gauge.saw(head)
-			next.events, next.err = r.config.Log.ReadAll(ctx, after, pageSize)
+			next.events, next.err = r.config.Log.Follow(ctx, after, pageSize)
 		}
 		if ctx.Err() != nil || (len(next.events) == 0 && next.err == nil) {
 			continue
