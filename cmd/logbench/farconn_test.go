@@ -74,6 +74,13 @@ func (f *farConn) Close() error {
 	return f.Conn.Close()
 }
 
-// Deadlines would cut off what is still on its way.
-func (f *farConn) SetReadDeadline(time.Time) error { return nil }
-func (f *farConn) SetDeadline(time.Time) error     { return nil }
+// SetDeadline takes a deadline that is over for the order to let go, and ends the
+// connection. Others would cut off what is still on its way.
+func (f *farConn) SetDeadline(t time.Time) error {
+	if t.IsZero() || t.After(time.Now()) {
+		return nil
+	}
+	return f.Close()
+}
+
+func (f *farConn) SetReadDeadline(t time.Time) error { return f.SetDeadline(t) }
