@@ -226,18 +226,50 @@ func (b *batch) arguments(horizon int64, within partition, wake bool) []any {
 	}
 }
 
+const appendOneCall = `select log.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+
+// isOne reports whether the batch is what log.append_one takes.
+func (b *batch) isOne() bool { return len(b.entries) == 1 && len(b.entries[0].personal) <= 1 }
+
+// oneArguments are those of log.append_one; see arguments.
+func (b *batch) oneArguments(horizon int64, within partition, wake bool) []any {
+	e, r := b.entries[0], b.recorded[0]
+	id := pgtype.UUID{Bytes: b.requests[0].id, Valid: true}
+	args := []any{horizon, within.first, within.last, wake, string(r.Stream), r.Version, id, e.name, e.body, e.meta}
+	if len(e.personal) == 0 {
+		return append(args, nil, nil, nil, nil)
+	}
+	p := e.personal[0]
+	return append(args, p.part, int64(p.subject), p.salt, p.data)
+}
+
+// placedOne is placed for log.append_one, which may have done nothing.
+func (b *batch) placedOne(row pgx.Row) (placed bool, err error) {
+	var answer []int64
+	if err := row.Scan(&answer); err != nil || answer == nil {
+		return false, appendError(err)
+	}
+	b.give(answer)
+	return true, nil
+}
+
 // placed takes the answer to the call: the recorded events have positions and times now.
 func (b *batch) placed(row pgx.Row) error {
 	var answer []int64
 	if err := row.Scan(&answer); err != nil {
 		return appendError(err)
 	}
+	b.give(answer)
+	return nil
+}
+
+// give sets the positions and times of the recorded events by the answer of the database.
+func (b *batch) give(answer []int64) {
 	b.base = answer[0]
 	moment := time.UnixMicro(answer[1]).UTC()
 	for i := range b.recorded {
 		b.recorded[i].Position, b.recorded[i].At = b.base+int64(i)+1, moment
 	}
-	return nil
 }
 
 // inline reports whether an inline projection has to do with an event of the batch.

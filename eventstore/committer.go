@@ -171,7 +171,14 @@ func (c *committer) try(ctx context.Context, requests []*request, how attempt) (
 			if err != nil {
 				return b, err
 			}
-			return b, b.placed(c.conn.QueryRow(ctx, appendCall, b.arguments(horizon, within, !c.log.alone.Load())...))
+			wake := !c.log.alone.Load()
+			if b.isOne() {
+				placed, err := b.placedOne(c.conn.QueryRow(ctx, appendOneCall, b.oneArguments(horizon, within, wake)...))
+				if placed || err != nil {
+					return b, err
+				}
+			}
+			return b, b.placed(c.conn.QueryRow(ctx, appendCall, b.arguments(horizon, within, wake)...))
 		}
 	}
 	// The lock is a statement of its own: whatever is read next has a snapshot
