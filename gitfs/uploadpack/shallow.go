@@ -71,11 +71,12 @@ func (c *conversation) resolveShallow(ctx context.Context, r *request) (shallowi
 	return s, nil
 }
 
+// writeShallow ends its lines without a line feed, as Git does: libgit2 takes no other.
 func (c *conversation) writeShallow(s shallowing) {
 	for _, id := range s.cut {
-		_ = c.lines.Printf("shallow %s\n", id)
+		_ = c.lines.Printf("shallow %s", id)
 	}
 	for _, id := range s.uncut {
-		_ = c.lines.Printf("unshallow %s\n", id)
+		_ = c.lines.Printf("unshallow %s", id)
 	}
 }
