@@ -77,7 +77,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes)}
+	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes), n.events}
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
 	baseURL, err := url.Parse(n.settings.BaseURL)
 	if err != nil {
