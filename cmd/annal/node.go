@@ -24,6 +24,7 @@ import (
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/receivepack"
+	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/gitfs/store"
 	"github.com/annal-git/annal/gitfs/uploadpack"
@@ -85,7 +86,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	}
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	api := rest.New(rest.Config{
-		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits),
+		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits),
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})

@@ -29,7 +29,9 @@ func TestPast(t *testing.T) {
 	if len(pushes) != 3 {
 		t.Fatalf("%d pushes", len(pushes))
 	}
-	at := func(moment any) string { return strings.Replace(n.remote("demo"), ".git", fmt.Sprintf("@%v.git", moment), 1) }
+	at := func(moment any) string {
+		return strings.Replace(n.remote("demo"), ".git", fmt.Sprintf("@%v.git", moment), 1)
+	}
 	listed := func(position int64) string {
 		t.Helper()
 		if got := git(t, dir, "-c", "protocol.version=0", "ls-remote", at(position)); got != git(t, dir, "ls-remote", at(position)) {
@@ -126,4 +128,28 @@ func TestPast(t *testing.T) {
 			t.Errorf("%s: %d %s", odd, status, body)
 		}
 	}
+
+	// And brought back, by the command, on the side of the running node.
+	position := fmt.Sprint(pushes[1].Position)
+	if out := n.annal("repo", "restore", "PRJ/demo", "--at", position, "--dry-run"); !strings.Contains(out, "refs/heads/side  made at "+second) || !strings.Contains(out, "dry run") {
+		t.Errorf("a dry run says\n%s", out)
+	}
+	if got := git(t, dir, "ls-remote", "origin", "main"); !strings.HasPrefix(got, third) {
+		t.Errorf("after a dry run main is %s", got)
+	}
+	if out := n.annal("repo", "restore", "PRJ/demo", "--at", position, "--ref", "refs/heads/main"); !strings.Contains(out, "refs/heads/main  from "+third+" to "+second) {
+		t.Errorf("a restore of one ref says\n%s", out)
+	}
+	n.annal("repo", "restore", "prj/demo", "--at", position)
+	if got, want := git(t, dir, "ls-remote", "origin"), git(t, dir, "ls-remote", at(position)); got != want {
+		t.Errorf("after the restore\n%s\nwant\n%s", got, want)
+	}
+	restored := n.pushes()
+	if len(restored) != 5 || !restored[3].Body.Updates[0].Forced {
+		t.Errorf("the pushes are %+v", restored)
+	}
+	if out := n.annal("repo", "restore", "PRJ/demo", "--at", position); !strings.Contains(out, "already") {
+		t.Errorf("a restore of what is says\n%s", out)
+	}
+	clone("before", at(pushes[2].Position))
 }
