@@ -17,6 +17,7 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/projections"
@@ -45,6 +46,7 @@ type Config struct {
 	Snapshots   Snapshots
 	Contents    *browse.Browser
 	Restores    *restore.Planner
+	Archives    *archive.Archiver
 	Activity    *activity.Queries
 	Names       *reposearch.Queries
 	Checkpoints *projections.Checkpoints
@@ -90,7 +92,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.restoreRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

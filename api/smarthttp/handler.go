@@ -16,6 +16,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/receivepack"
@@ -29,6 +30,7 @@ type Config struct {
 	Store        *store.Store
 	Upload       *uploadpack.Server
 	Receive      *receivepack.Server
+	Archives     *archive.Archiver
 	Log          *slog.Logger // default slog.Default()
 
 	// MaxFetchRequest bounds the body of a fetch when it is unpacked, in bytes;
@@ -52,8 +54,9 @@ func New(c Config) *Handler {
 }
 
 const (
-	uploadPack  = "git-upload-pack"
-	receivePack = "git-receive-pack"
+	uploadPack    = "git-upload-pack"
+	receivePack   = "git-receive-pack"
+	uploadArchive = "git-upload-archive"
 )
 
 // Register adds the routes under a group, which is mounted at /scm.
@@ -74,6 +77,7 @@ func (h *Handler) Register(g *echo.Group) {
 	route("info/refs", http.MethodGet, h.handleInfoRefs)
 	route(uploadPack, http.MethodPost, h.handleUploadPack)
 	route(receivePack, http.MethodPost, h.handleReceivePack)
+	route(uploadArchive, http.MethodPost, h.handleUploadArchive)
 	// Everything that only a client without the smart protocol would ask for.
 	g.Any("/:project/:repo/*", func(c echo.Context) error {
 		return h.refuse(c, http.StatusNotFound, notFound)
@@ -129,6 +133,21 @@ func (h *Handler) handleUploadPack(c echo.Context) error {
 		h.begin(c, "application/x-git-upload-pack-result")
 		return h.Upload.Serve(ctx, body, h.writer(c), uploadRepository(a, snapshot, objects),
 			uploadpack.Transport{Version: version, Stateless: true})
+	})
+}
+
+// handleUploadArchive answers "git archive --remote", which asks over HTTP since Git 2.44.
+func (h *Handler) handleUploadArchive(c echo.Context) error {
+	if reason := disagrees(c, uploadArchive); reason != "" {
+		return h.refuse(c, http.StatusBadRequest, reason)
+	}
+	return h.open(c, false, func(ctx context.Context, _ *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+		body, ok := h.body(c, h.MaxFetchRequest)
+		if !ok {
+			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
+		}
+		h.begin(c, "application/x-git-upload-archive-result")
+		return h.Archives.Serve(ctx, body, h.writer(c), snapshot, objects)
 	})
 }
 
