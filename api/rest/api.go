@@ -17,7 +17,9 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
+	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/projections"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
@@ -29,6 +31,9 @@ import (
 // that does not exist is a *domain.NotFoundError.
 type Snapshots interface {
 	Snapshot(ctx context.Context, repository domain.RepositoryID) (*gitfs.Snapshot, error)
+	// At is Snapshot as of a moment, written as domain.ParseMoment reads it. A moment that
+	// has not come, or at which the repository did not exist, is a *domain.NotFoundError.
+	At(ctx context.Context, repository domain.RepositoryID, moment string) (*gitfs.Snapshot, error)
 }
 
 // Config is what the API works with.
@@ -40,6 +45,8 @@ type Config struct {
 	Credentials *credentials.Authenticator
 	Snapshots   Snapshots
 	Contents    *browse.Browser
+	Restores    *restore.Planner
+	Archives    *archive.Archiver
 	Activity    *activity.Queries
 	Names       *reposearch.Queries
 	Checkpoints *projections.Checkpoints
@@ -85,7 +92,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

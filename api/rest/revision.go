@@ -58,12 +58,20 @@ func (r repositoryAt) commit(ctx context.Context, revision string) (git.ObjectID
 }
 
 func (r repositoryAt) object(ctx context.Context, revision string) (git.ObjectID, error) {
-	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision} {
-		if ref, ok := r.Refs.Get(name); ok {
-			return ref.ID, nil
-		}
+	if ref, err := r.ref(revision); err == nil {
+		return ref.ID, nil
 	}
 	return r.contents.Find(ctx, r.Snapshot, strings.ToLower(revision))
+}
+
+// ref finds a ref by its full or short name.
+func (r repositoryAt) ref(name string) (git.Ref, error) {
+	for _, prefix := range []string{"", "refs/heads/", "refs/tags/"} {
+		if ref, ok := r.Refs.Get(prefix + name); ok {
+			return ref, nil
+		}
+	}
+	return git.Ref{}, domain.NotFound("branch", "There is no ref of the name '%s'.", clip(name))
 }
 
 // noCommit says of a commit that is missing what the caller had asked for.

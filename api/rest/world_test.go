@@ -25,8 +25,10 @@ import (
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
@@ -84,10 +86,26 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	if err != nil {
 		return nil, err
 	}
+	return shown(found), nil
+}
+
+func (s snapshots) At(ctx context.Context, id domain.RepositoryID, moment string) (*gitfs.Snapshot, error) {
+	when, err := domain.ParseMoment(moment)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Reader.At(ctx, id, when.Position)
+	if err != nil {
+		return nil, err
+	}
+	return shown(found), nil
+}
+
+func shown(s *refs.Snapshot) *gitfs.Snapshot {
 	return &gitfs.Snapshot{
-		Repository: found.Repository, Storage: found.Storage, Position: found.Position, Version: found.Version,
-		Head: found.Head, Refs: found.Refs, Packs: found.Packs(),
-	}, nil
+		Repository: s.Repository, Storage: s.Storage, Position: s.Position, Version: s.Version,
+		Head: s.Head, Refs: s.Refs, Packs: s.Packs(),
+	}
 }
 
 func newWorld(t *testing.T) *world {
@@ -117,7 +135,7 @@ func newWorld(t *testing.T) *world {
 	w.tree = tree.Config{Log: log, Table: tree.NewTable(pool), Dir: w.home + "/log", KeyFile: w.home + "/keys/key.pem", Logger: slog.New(slog.DiscardHandler)}
 	w.api = rest.New(rest.Config{
 		Log: log, Receipts: tree.NewReceipts(w.tree), Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
-		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), BaseURL: base, SSHURL: ssh,
+		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		Now: func() time.Time { return w.now },
 	})

@@ -37,6 +37,10 @@ type Access struct {
 	// Snapshot gives the repository as it is now, with the refs that the caller
 	// may see.
 	Snapshot func(ctx context.Context) (*gitfs.Snapshot, error)
+	// Past gives the repository as it was at a moment, written as domain.ParseMoment
+	// reads it, with the refs of then that the caller may see now. A moment that cannot be
+	// served is a *domain.NotFoundError about the "position" or a *domain.InvalidError.
+	Past func(ctx context.Context, moment string) (*gitfs.Snapshot, error)
 	// Hides says that the snapshot leaves out refs.
 	Hides bool
 	// RecentTips, if set, returns what visible refs named in the last minutes.

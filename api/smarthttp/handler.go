@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/receivepack"
@@ -28,6 +30,7 @@ type Config struct {
 	Store        *store.Store
 	Upload       *uploadpack.Server
 	Receive      *receivepack.Server
+	Archives     *archive.Archiver
 	Log          *slog.Logger // default slog.Default()
 
 	// MaxFetchRequest bounds the body of a fetch when it is unpacked, in bytes;
@@ -51,8 +54,9 @@ func New(c Config) *Handler {
 }
 
 const (
-	uploadPack  = "git-upload-pack"
-	receivePack = "git-receive-pack"
+	uploadPack    = "git-upload-pack"
+	receivePack   = "git-receive-pack"
+	uploadArchive = "git-upload-archive"
 )
 
 // Register adds the routes under a group, which is mounted at /scm.
@@ -73,6 +77,7 @@ func (h *Handler) Register(g *echo.Group) {
 	route("info/refs", http.MethodGet, h.handleInfoRefs)
 	route(uploadPack, http.MethodPost, h.handleUploadPack)
 	route(receivePack, http.MethodPost, h.handleReceivePack)
+	route(uploadArchive, http.MethodPost, h.handleUploadArchive)
 	// Everything that only a client without the smart protocol would ask for.
 	g.Any("/:project/:repo/*", func(c echo.Context) error {
 		return h.refuse(c, http.StatusNotFound, notFound)
@@ -131,6 +136,21 @@ func (h *Handler) handleUploadPack(c echo.Context) error {
 	})
 }
 
+// handleUploadArchive answers "git archive --remote", which asks over HTTP since Git 2.44.
+func (h *Handler) handleUploadArchive(c echo.Context) error {
+	if reason := disagrees(c, uploadArchive); reason != "" {
+		return h.refuse(c, http.StatusBadRequest, reason)
+	}
+	return h.open(c, false, func(ctx context.Context, _ *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+		body, ok := h.body(c, h.MaxFetchRequest)
+		if !ok {
+			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
+		}
+		h.begin(c, "application/x-git-upload-archive-result")
+		return h.Archives.Serve(ctx, body, h.writer(c), snapshot, objects)
+	})
+}
+
 // handleReceivePack answers a push.
 func (h *Handler) handleReceivePack(c echo.Context) error {
 	if reason := disagrees(c, receivePack); reason != "" {
@@ -149,7 +169,7 @@ func (h *Handler) handleReceivePack(c echo.Context) error {
 }
 
 func uploadRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *uploadpack.Repository {
-	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips}
+	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips, Past: a.Past}
 }
 
 func receiveRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
@@ -158,11 +178,11 @@ func receiveRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objec
 
 // open looks up the repository, pins it and calls serve.
 func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *Access, *gitfs.Snapshot, *store.Objects) error) error {
-	project, repo, ok := names(c)
+	project, repo, moment, ok := names(c)
 	if !ok {
 		return h.refuse(c, http.StatusNotFound, notFound)
 	}
-	access, err := h.Repositories.Open(c.Request(), project, repo, write)
+	access, err := h.Repositories.Open(c.Request(), project, repo, write && moment == "")
 	if err != nil {
 		return h.fail(c, err)
 	}
@@ -171,7 +191,11 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 		c.Response().Header().Set("X-AUSERID", access.UserID)
 	}
 	ctx := c.Request().Context()
-	snapshot, err := access.Snapshot(ctx)
+	snapshot, err := h.snapshot(ctx, access, moment)
+	if err == nil && write && moment != "" {
+		return h.refuse(c, http.StatusForbidden, fmt.Sprintf(
+			"This is the repository as it was at %s, which nobody can change. Push to it without the @ and what follows.", moment))
+	}
 	if err != nil {
 		return h.fail(c, err)
 	}
@@ -188,22 +212,36 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 	return nil
 }
 
-// names returns the project and repository of a URL. Everything that no name can
-// hold is refused here, once, after decoding.
-func names(c echo.Context) (project, repo string, ok bool) {
+// snapshot is the repository as it is, or as it was at a moment.
+func (h *Handler) snapshot(ctx context.Context, a *Access, moment string) (*gitfs.Snapshot, error) {
+	if moment == "" {
+		return a.Snapshot(ctx)
+	}
+	a.RecentTips = nil // of now
+	past := a.Past
+	a.Past = nil // has been chosen
+	return past(ctx, moment)
+}
+
+// names returns the project and repository of a URL, and the moment that follows an @ if
+// the repository is asked for as it was. Everything that no name can hold is refused here,
+// once, after decoding.
+func names(c echo.Context) (project, repo, moment string, ok bool) {
 	project, repo = c.Param("project"), c.Param("repo")
 	if c.Request().URL.RawPath != "" { // else it has been decoded
 		var errs [2]error
 		project, errs[0] = url.PathUnescape(project)
 		repo, errs[1] = url.PathUnescape(repo)
 		if errors.Join(errs[:]...) != nil {
-			return "", "", false
+			return "", "", "", false
 		}
 	}
 	if suffix := len(repo) - len(".git"); suffix > 0 && strings.EqualFold(repo[suffix:], ".git") {
 		repo = repo[:suffix]
 	}
-	return project, repo, plain(strings.TrimPrefix(project, "~")) && plain(repo)
+	repo, moment, past := strings.Cut(repo, "@")
+	ok = plain(strings.TrimPrefix(project, "~")) && plain(repo) && past == (moment != "") && len(moment) <= maxName
+	return project, repo, moment, ok
 }
 
 const maxName = 255
@@ -265,6 +303,7 @@ func (h *Handler) refuse(c echo.Context, status int, message string) error {
 // fail answers with the status that fits to an error.
 func (h *Handler) fail(c echo.Context, err error) error {
 	var missing *domain.NotFoundError
+	var invalid *domain.InvalidError
 	var conflict *domain.ConflictError
 	var unavailable *store.UnavailableError
 	switch {
@@ -273,6 +312,10 @@ func (h *Handler) fail(c echo.Context, err error) error {
 		return h.refuse(c, http.StatusUnauthorized, "Authentication required.")
 	case errors.Is(err, ErrForbidden):
 		return h.refuse(c, http.StatusForbidden, "You are not permitted to do this.")
+	case errors.As(err, &invalid):
+		return h.refuse(c, http.StatusNotFound, invalid.Message)
+	case errors.As(err, &missing) && missing.What == "position":
+		return h.refuse(c, http.StatusNotFound, missing.Message)
 	case errors.As(err, &missing):
 		// Whatever is missing: nobody is to learn how far the search came.
 		return h.refuse(c, http.StatusNotFound, notFound)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/annal-git/annal/api/smarthttp"
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/gitfstest"
 	"github.com/annal-git/annal/gitfs/receivepack"
 	"github.com/annal-git/annal/gitfs/revwalk"
@@ -77,6 +78,7 @@ func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory, c
 		Repositories: s,
 		Store:        objects,
 		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits}),
+		Archives:     archive.NewArchiver(objects),
 		Receive:      receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
 	}
 	for _, f := range change {

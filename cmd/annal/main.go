@@ -48,6 +48,7 @@ type commandLine struct {
 	Audit       auditCommand       `cmd:"" help:"Prove that the log is what it was, and keep the means to."`
 	Projections projectionsCommand `cmd:"" help:"List, rebuild and verify what is derived from the log."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
+	Repo        repoCommand        `cmd:"" help:"Bring a repository back to what it was."`
 	Users       usersCommand       `cmd:"" help:"Erase a user."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

@@ -22,8 +22,10 @@ import (
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
+	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/receivepack"
+	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/gitfs/store"
 	"github.com/annal-git/annal/gitfs/uploadpack"
@@ -77,15 +79,16 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes)}
+	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes), n.events}
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
 	baseURL, err := url.Parse(n.settings.BaseURL)
 	if err != nil {
 		return err
 	}
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
+	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
-		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits),
+		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
@@ -94,6 +97,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Store:        n.objects,
 		Upload:       uploadpack.New(uploadpack.Config{Agent: agent, Commits: commits}),
 		Receive:      receivepack.New(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits}),
+		Archives:     archives,
 		Log:          n.log,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})

@@ -59,6 +59,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 	}
 	opened := &smarthttp.Access{
 		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) { return r.snapshots.Snapshot(ctx, found.ID) },
+		Past: func(ctx context.Context, moment string) (*gitfs.Snapshot, error) {
+			return r.snapshots.At(ctx, found.ID, moment)
+		},
 		RecentTips: func(ctx context.Context) ([]git.ObjectID, error) {
 			return r.snapshots.reader.RecentTips(ctx, found.ID, recently)
 		},

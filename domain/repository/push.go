@@ -16,6 +16,8 @@ type PushRefs struct {
 	Atomic  bool // move all or none
 	Pack    *git.Pack
 	Options []string
+
+	DefaultBranch string // if set, becomes the default branch together with the moves
 }
 
 // Bytes is roughly the size of the event that the push may become.

@@ -60,6 +60,9 @@ type Repository struct {
 	// RecentTips, if set, returns what visible refs named in the last minutes:
 	// a client may ask for what it was shown just before a ref moved.
 	RecentTips func(ctx context.Context) ([]git.ObjectID, error)
+	// Past, if set, gives the repository as it was at a moment that the client names in
+	// the server option "at". A *domain.NotFoundError or *domain.InvalidError is shown to it.
+	Past func(ctx context.Context, moment string) (*gitfs.Snapshot, error)
 }
 
 // Transport says how a client is connected.

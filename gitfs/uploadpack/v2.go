@@ -16,20 +16,25 @@ const maxCapabilities = 128
 // serveV2 answers commands until the client ends.
 func (c *conversation) serveV2(ctx context.Context) error {
 	for {
-		command, args, err := c.readCommand()
+		command, moment, args, err := c.readCommand()
 		if err != nil || command == "" {
+			return err
+		}
+		on, err := c.at(ctx, moment)
+		if err != nil {
 			return err
 		}
 		switch command {
 		case "ls-refs":
-			err = c.lsRefs(args)
+			err = on.lsRefs(args)
 		case "fetch":
-			err = c.fetch(ctx, args)
+			err = on.fetch(ctx, args)
 		case "object-info":
-			err = c.objectInfo(ctx, args)
+			err = on.objectInfo(ctx, args)
 		default:
 			err = protocol.Refuse("invalid command %q", protocol.Clip(command))
 		}
+		c.packing = on.packing
 		if err != nil {
 			return err
 		}
@@ -40,45 +45,54 @@ func (c *conversation) serveV2(ctx context.Context) error {
 }
 
 // readCommand reads a request up to its arguments. No command means that the
-// client is done.
-func (c *conversation) readCommand() (command string, args *arguments, err error) {
+// client is done. moment is what it said in the server option "at", "" if nothing.
+func (c *conversation) readCommand() (command, moment string, args *arguments, err error) {
 	c.read = 0
 	capabilities := protocol.Capabilities{}
 	for n := 0; ; n++ {
 		p, err := c.next()
 		if errors.Is(err, io.EOF) && n == 0 {
-			return "", nil, nil
+			return "", "", nil, nil
 		}
 		if err != nil {
-			return "", nil, midway(err)
+			return "", "", nil, midway(err)
 		}
 		args = &arguments{next: c.next, left: c.config.MaxArguments + c.config.MaxWants, done: p.Kind == pktline.Flush}
 		switch {
 		case p.Kind == pktline.Flush && n == 0:
-			return "", nil, nil
+			return "", "", nil, nil
 		case p.Kind == pktline.Flush, p.Kind == pktline.Delim:
 			if command == "" {
-				return "", nil, protocol.Refuse("protocol error: no command requested")
+				return "", "", nil, protocol.Refuse("protocol error: no command requested")
 			}
-			return command, args, capabilities.CheckObjectFormat()
+			return command, moment, args, capabilities.CheckObjectFormat()
 		case p.Kind != pktline.Data:
-			return "", nil, protocol.Refuse("protocol error: unexpected packet")
+			return "", "", nil, protocol.Refuse("protocol error: unexpected packet")
 		case n >= maxCapabilities:
-			return "", nil, protocol.Refuse("protocol error: more than %d capabilities", maxCapabilities)
+			return "", "", nil, protocol.Refuse("protocol error: more than %d capabilities", maxCapabilities)
 		}
 		line := p.Text()
 		if name, ok := strings.CutPrefix(line, "command="); ok {
 			if command != "" {
-				return "", nil, protocol.Refuse("protocol error: command %q requested after %q", protocol.Clip(name), protocol.Clip(command))
+				return "", "", nil, protocol.Refuse("protocol error: command %q requested after %q", protocol.Clip(name), protocol.Clip(command))
 			}
 			command = name
 			continue
 		}
 		switch key, _, _ := strings.Cut(line, "="); key {
-		case "agent", "object-format", "session-id", "server-option":
+		case "server-option":
+			value, ok := strings.CutPrefix(line, "server-option=at=")
+			if !ok {
+				continue
+			}
+			if moment != "" || value == "" {
+				return "", "", nil, protocol.Refuse("the server option \"at\" must name one moment")
+			}
+			moment = value
+		case "agent", "object-format", "session-id":
 			capabilities.Add(line)
 		default:
-			return "", nil, protocol.Refuse("unknown capability %q", protocol.Clip(line))
+			return "", "", nil, protocol.Refuse("unknown capability %q", protocol.Clip(line))
 		}
 	}
 }

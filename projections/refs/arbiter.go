@@ -132,17 +132,21 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 		claim.Err = domain.NotFound("repository", "The repository no longer exists.")
 		return nil
 	}
+	push := claim.Command.(repository.PushRefs)
 	event, results := repository.DecidePush(
 		func(name string) git.ObjectID { ref, _ := s.Refs.Get(name); return ref.ID },
-		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) },
-		claim.Command.(repository.PushRefs))
+		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) }, push)
 	claim.Outcome = results
 	claim.Refused = slices.ContainsFunc(results, func(r git.RefResult) bool { return !r.OK() })
-	if event == nil {
-		return nil
+	if event != nil {
+		claim.Events = []domain.Event{*event}
 	}
-	claim.Events = []domain.Event{*event}
-	if !s.hasBranches() {
+	switch {
+	case push.DefaultBranch != "":
+		if push.DefaultBranch != s.Head && !claim.Refused {
+			claim.Events = append(claim.Events, repository.DefaultBranchChanged{ID: s.Repository, Old: s.Head, New: push.DefaultBranch})
+		}
+	case event != nil && !s.hasBranches():
 		if first := repository.FirstBranch(s.Head, event.Updates); first != "" {
 			claim.Events = append(claim.Events, repository.DefaultBranchChanged{ID: s.Repository, Old: s.Head, New: first})
 		}

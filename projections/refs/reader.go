@@ -18,11 +18,15 @@ type Reader struct {
 	pool  *pgxpool.Pool
 	log   *eventstore.Log
 	cache *cache
+	pasts *pasts
 }
 
-// NewReader makes a reader whose cache holds at most cacheBytes of refs and packs.
+// pastShare is the part of the memory for refs that views of the past may take.
+const pastShare = 4
+
+// NewReader makes a reader whose caches hold at most cacheBytes of refs and packs.
 func NewReader(pool *pgxpool.Pool, log *eventstore.Log, cacheBytes int64) *Reader {
-	return &Reader{pool: pool, log: log, cache: newCache(cacheBytes)}
+	return &Reader{pool: pool, log: log, cache: newCache(cacheBytes - cacheBytes/pastShare), pasts: newPasts(cacheBytes / pastShare)}
 }
 
 // Snapshot returns the repository as it is now, on every node: one indexed read

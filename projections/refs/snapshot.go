@@ -52,19 +52,10 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 			return nil, fmt.Errorf("event %d has version %d of %s, which is at %d", e.Position, e.Version, e.Stream, next.Version)
 		}
 		next.Version, next.Position = e.Version, e.Position
+		next.evolve(e.Event)
 		switch event := e.Event.(type) {
-		case repository.Created:
-			next.Storage, next.Head = event.Storage, event.DefaultBranch
-		case repository.DefaultBranchChanged:
-			next.Head = event.New
-		case repository.Deleted:
-			next.deleted = true
-		case repository.Restored:
-			next.deleted = false
 		case repository.RefsUpdated:
-			for _, u := range event.Updates {
-				moved = append(moved, git.Ref{Name: u.Name, ID: u.New, Peeled: u.Peeled})
-			}
+			moved = appendMoves(moved, event)
 			if event.Pack != nil {
 				next.packs = next.packs.with(*event.Pack)
 			}
@@ -76,4 +67,26 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 		next.Refs = next.Refs.with(moved)
 	}
 	return &next, nil
+}
+
+// evolve carries out what an event does to everything but refs and packs.
+func (s *Snapshot) evolve(event domain.Event) {
+	switch e := event.(type) {
+	case repository.Created:
+		s.Storage, s.Head = e.Storage, e.DefaultBranch
+	case repository.DefaultBranchChanged:
+		s.Head = e.New
+	case repository.Deleted:
+		s.deleted = true
+	case repository.Restored:
+		s.deleted = false
+	}
+}
+
+// appendMoves appends where a push has put refs.
+func appendMoves(moved []git.Ref, push repository.RefsUpdated) []git.Ref {
+	for _, u := range push.Updates {
+		moved = append(moved, git.Ref{Name: u.Name, ID: u.New, Peeled: u.Peeled})
+	}
+	return moved
 }
