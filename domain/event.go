@@ -54,9 +54,12 @@ func ProjectStream(id ProjectID) Stream {
 	return Stream("project/" + strconv.FormatInt(int64(id), 10))
 }
 
+// RepositoryStreams is what the streams of repositories begin with, and no others.
+const RepositoryStreams = "repository/"
+
 // RepositoryStream is the stream of one repository.
 func RepositoryStream(id RepositoryID) Stream {
-	return Stream("repository/" + strconv.FormatInt(int64(id), 10))
+	return Stream(RepositoryStreams + strconv.FormatInt(int64(id), 10))
 }
 
 // ClusterStream is the stream of what concerns the whole installation: its

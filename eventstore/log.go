@@ -31,6 +31,8 @@ type Log struct {
 	committer *committer
 	follower  *follower
 	recent    recent
+	fresh     questions
+	decided   decided
 	cancel    context.CancelFunc
 	tasks     sync.WaitGroup
 
@@ -59,6 +61,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, options Options) (*Log, error
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	l.follower.saw(head)
+	l.decided.forget(head)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l.cancel = cancel
 	l.tasks.Go(func() { l.committer.run(running) })

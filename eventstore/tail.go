@@ -49,20 +49,25 @@ func (l *Log) scanTail(rows pgx.Rows, t *Tail) error {
 	var name, body string
 	t.Events = nil
 	_, err := pgx.ForEachRow(rows, []any{&position, &version, &at, &id, &name, &body}, func() error {
-		if expected := t.Version + int64(len(t.Events)) + 1; version != expected {
-			return fmt.Errorf("stream %s has version %d where %d should be", t.Stream, version, expected)
-		}
-		event, err := l.options.Types.Decode(name, []byte(body), nil)
-		if unknown, ok := errors.AsType[*UnknownTypeError](err); ok {
-			unknown.Position = position
-		}
-		if err != nil {
-			return err
-		}
-		t.Events = append(t.Events, domain.Recorded{
-			Position: position, Stream: t.Stream, Version: version, ID: id.String(), At: at.UTC(), Event: event,
-		})
-		return nil
+		return t.add(l.options.Types, position, version, at, id, name, body)
 	})
 	return err
+}
+
+// add takes in the next event of the stream.
+func (t *Tail) add(types *Registry, position, version int64, at time.Time, id uuid.UUID, name, body string) error {
+	if expected := t.Version + int64(len(t.Events)) + 1; version != expected {
+		return fmt.Errorf("stream %s has version %d where %d should be", t.Stream, version, expected)
+	}
+	event, err := types.Decode(name, []byte(body), nil)
+	if unknown, ok := errors.AsType[*UnknownTypeError](err); ok {
+		unknown.Position = position
+	}
+	if err != nil {
+		return err
+	}
+	t.Events = append(t.Events, domain.Recorded{
+		Position: position, Stream: t.Stream, Version: version, ID: id.String(), At: at.UTC(), Event: event,
+	})
+	return nil
 }

@@ -22,6 +22,7 @@ type Caller struct {
 	// Scopes are what a token is limited to; nil for a password. They say nothing
 	// about what the user himself may do.
 	Scopes []rights.Permission
+	Until  time.Time // when the token ends; zero: never, or a password
 }
 
 // Anonymous reports whether nobody logged in.
@@ -180,7 +181,11 @@ func (a *Authenticator) Token(ctx context.Context, name, token string) (Caller, 
 	case !login.Active, !login.Licensed, found.Expired(a.now()), name != "" && !strings.EqualFold(name, login.Name):
 		return Caller{}, &RefusedError{}
 	}
-	return Caller{User: login.User, Auth: fmt.Sprintf("token:%d", found.ID), Scopes: found.Permissions}, nil
+	caller := Caller{User: login.User, Auth: fmt.Sprintf("token:%d", found.ID), Scopes: found.Permissions}
+	if found.Expires != nil {
+		caller.Until = *found.Expires
+	}
+	return caller, nil
 }
 
 // plain reports whether a database can be asked about s.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -102,19 +103,56 @@ func setReadDeadline(control *http.ResponseController, at time.Time) {
 
 // idleWriter gives the client a time in which it has to take something.
 type idleWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	idle    time.Duration
+	response *echo.Response
+	control  *http.ResponseController
+	idle     time.Duration
 }
 
 // writer returns the body of the answer.
 func (h *Handler) writer(c echo.Context) *idleWriter {
-	return &idleWriter{w: c.Response(), control: http.NewResponseController(c.Response()), idle: h.Idle}
+	return &idleWriter{response: c.Response(), control: http.NewResponseController(c.Response()), idle: h.Idle}
 }
 
 func (w *idleWriter) Write(b []byte) (int, error) {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
-	return w.w.Write(b)
+	w.extend()
+	return w.response.Write(b)
+}
+
+func (w *idleWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.idle)) }
+
+// SetLength says how long the whole answer is, in bytes, if nothing of it has gone out yet.
+func (w *idleWriter) SetLength(bytes int64) {
+	if !w.response.Committed {
+		w.response.Header().Set(echo.HeaderContentLength, strconv.FormatInt(bytes, 10))
+	}
+}
+
+// idleStretch is how much of a file the client has to take in the time it is given.
+const idleStretch = 4 << 20
+
+// ReadFrom has the kernel copy from a file, if it is one whose length is limited and if the
+// length of the answer is known.
+func (w *idleWriter) ReadFrom(r io.Reader) (n int64, err error) {
+	limited, ok := r.(*io.LimitedReader)
+	to, can := w.response.Writer.(io.ReaderFrom)
+	if !ok || !can {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	if !w.response.Committed {
+		w.response.WriteHeader(http.StatusOK)
+	}
+	for limited.N > 0 && err == nil {
+		stretch := io.LimitedReader{R: limited.R, N: min(limited.N, idleStretch)}
+		w.extend()
+		var copied int64
+		copied, err = to.ReadFrom(&stretch)
+		n, limited.N = n+copied, limited.N-copied
+		if copied == 0 {
+			break // the file has ended
+		}
+	}
+	w.response.Size += n
+	return n, err
 }
 
 // Flush sends what has been written so far.

@@ -24,6 +24,7 @@ import (
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
+	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/receivepack"
 	"github.com/annal-git/annal/gitfs/restore"
 	"github.com/annal-git/annal/gitfs/revwalk"
@@ -57,6 +58,7 @@ type node struct {
 	metrics  *prometheus.Registry
 
 	objects    *store.Store
+	packs      *packcache.Cache // nil if none are kept
 	site       *echo.Echo
 	setupToken string
 }
@@ -79,6 +81,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if n.packs, err = openPackCache(n.settings, n.metrics); err != nil {
+		return err
+	}
 	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes), n.events}
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
 	baseURL, err := url.Parse(n.settings.BaseURL)
@@ -93,9 +98,9 @@ func (n *node) open(ctx context.Context) (err error) {
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	git := smarthttp.New(smarthttp.Config{
-		Repositories: repositories{n.events, who, judge, current},
+		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current},
 		Store:        n.objects,
-		Upload:       uploadpack.New(uploadpack.Config{Agent: agent, Commits: commits}),
+		Upload:       uploadpack.New(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs}),
 		Receive:      receivepack.New(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits}),
 		Archives:     archives,
 		Log:          n.log,
@@ -114,6 +119,9 @@ type gitPart struct{ handler *smarthttp.Handler }
 func (p gitPart) Mount(e *echo.Echo) { p.handler.Register(e.Group("/scm")) }
 
 func (n *node) close() {
+	if n.packs != nil {
+		n.packs.Close()
+	}
 	if n.objects == nil {
 		return
 	}

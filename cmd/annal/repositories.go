@@ -26,56 +26,76 @@ const recently = 5 * time.Minute
 // repositories opens repositories for Git requests: who asks, may he, and what a push
 // of his does to the log. It implements smarthttp.Repositories.
 type repositories struct {
-	log         *eventstore.Log
-	credentials *credentials.Authenticator
-	judge       permission.Judge
-	snapshots   snapshots
+	log       *eventstore.Log
+	gate      *permission.Gate
+	snapshots snapshots
 }
 
-// Open implements smarthttp.Repositories.
+// Open implements smarthttp.Repositories. For a caller who has been here before, one
+// question to the log answers whether he still may and whether the refs have moved.
 func (r repositories) Open(request *http.Request, project, slug string, write bool) (*smarthttp.Access, error) {
-	caller, err := r.credentials.Authenticate(request)
-	var refused *credentials.RefusedError
-	if errors.As(err, &refused) {
-		return nil, smarthttp.ErrUnauthenticated
-	}
-	if err != nil {
-		return nil, err
-	}
 	need := access.RepoRead
 	if write {
 		need = access.RepoWrite
 	}
-	found, err := r.judge.Repository(request.Context(), caller, project, slug, need)
-	var denied *permission.DeniedError
-	if errors.As(err, &denied) {
-		if denied.Anonymous {
-			return nil, smarthttp.ErrUnauthenticated
-		}
-		return nil, smarthttp.ErrForbidden
-	}
+	pass, snapshot, err := r.pass(request, project, slug, need)
 	if err != nil {
-		return nil, err
+		return nil, refusal(err)
 	}
 	opened := &smarthttp.Access{
-		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) { return r.snapshots.Snapshot(ctx, found.ID) },
+		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) {
+			if snapshot != nil {
+				return snapshot, nil
+			}
+			return r.snapshots.Snapshot(ctx, pass.Repository)
+		},
 		Past: func(ctx context.Context, moment string) (*gitfs.Snapshot, error) {
-			return r.snapshots.At(ctx, found.ID, moment)
+			return r.snapshots.At(ctx, pass.Repository, moment)
 		},
 		RecentTips: func(ctx context.Context) ([]git.ObjectID, error) {
-			return r.snapshots.reader.RecentTips(ctx, found.ID, recently)
+			return r.snapshots.reader.RecentTips(ctx, pass.Repository, recently)
 		},
 	}
-	if !caller.Anonymous() {
+	if caller := pass.Caller; !caller.Anonymous() {
 		opened.User, opened.UserID = caller.User.Name, strconv.FormatInt(int64(caller.User.ID), 10)
 	}
 	if write {
-		meta := metadata(request, caller)
+		meta := metadata(request, pass.Caller)
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
-			return refs.Push(ctx, r.log, found.ID, push, meta)
+			return refs.Push(ctx, r.log, pass.Repository, push, meta)
 		}
 	}
 	return opened, nil
+}
+
+// pass returns a remembered pass together with the snapshot that was read to see whether
+// it holds, or else a new pass alone.
+func (r repositories) pass(request *http.Request, project, slug string, need access.Permission) (*permission.Pass, *gitfs.Snapshot, error) {
+	if pass := r.gate.Remembered(request, project, slug, need); pass != nil {
+		snapshot, err := r.snapshots.Snapshot(request.Context(), pass.Repository)
+		var missing *domain.NotFoundError
+		switch {
+		case err == nil && r.gate.Holds(pass):
+			return pass, snapshot, nil
+		case err != nil && !errors.As(err, &missing): // what is missing may be there under another number
+			return nil, nil, err
+		}
+	}
+	pass, err := r.gate.Judge(request, project, slug, need)
+	return pass, nil, err
+}
+
+// refusal turns what the gate says into what smarthttp answers.
+func refusal(err error) error {
+	var refused *credentials.RefusedError
+	var denied *permission.DeniedError
+	switch {
+	case errors.As(err, &refused), errors.As(err, &denied) && denied.Anonymous:
+		return smarthttp.ErrUnauthenticated
+	case errors.As(err, &denied):
+		return smarthttp.ErrForbidden
+	}
+	return err
 }
 
 // metadata says who sends a request. The frame around all requests has given it an id.

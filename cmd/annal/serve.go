@@ -42,6 +42,7 @@ type serveCommand struct{}
 // Run is a node from start to stop. What is started first stops last.
 func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	log := s.logger(c.err)
+	defer calmCollector()()
 	home, err := lockHome(s.Home)
 	if err != nil {
 		return err

@@ -38,6 +38,8 @@ type settings struct {
 	DrainGrace        time.Duration `help:"How long a node that was told to stop (SIGTERM) goes on serving, so that balancers notice first." default:"30s" placeholder:"DURATION" env:"ANNAL_DRAIN_GRACE"`
 	MaxPackSize       int64         `help:"Largest push accepted, in MiB." default:"2048" placeholder:"MIB" env:"ANNAL_MAX_PACK_SIZE"`
 
+	PackCacheSize int64 `help:"Disk that the home may use to keep packs made for clones and fetches, in MiB; 0 keeps none." default:"2048" placeholder:"MIB" env:"ANNAL_PACK_CACHE_SIZE"`
+
 	LogLevel  string `help:"Least important messages to log: debug, info, warn or error." default:"info" placeholder:"LEVEL" env:"ANNAL_LOG_LEVEL"`
 	LogFormat string `help:"Form of the log: text or json." default:"text" placeholder:"FORMAT" env:"ANNAL_LOG_FORMAT"`
 }

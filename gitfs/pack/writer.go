@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zlib"
 
@@ -24,14 +25,13 @@ type Writer struct {
 	offset  int64
 	left    uint32
 	header  []byte
-	deflate map[int]*zlib.Writer // by level
 	buffer  bytes.Buffer
 }
 
 // NewWriter writes the header of a pack of the given number of entries. Writes go
 // to w as they come; give it a buffered writer.
 func NewWriter(w io.Writer, objects uint32) (*Writer, error) {
-	pw := &Writer{to: w, sum: sha1.New(), left: objects, deflate: map[int]*zlib.Writer{}}
+	pw := &Writer{to: w, sum: sha1.New(), left: objects}
 	_, err := pw.Write(AppendHeader(nil, objects))
 	return pw, err
 }
@@ -96,19 +96,26 @@ func (w *Writer) WriteDelta(e Entry, data []byte, level int) error {
 	return w.WriteStored(e, deflated)
 }
 
+// deflaters keeps zlib writers by level: each takes more than half a megabyte.
+var deflaters [zlib.BestCompression + 1]sync.Pool
+
+// deflater returns a zlib writer to w, which the caller puts back into deflaters.
+func deflater(w io.Writer, level int) (*zlib.Writer, error) {
+	if zw, ok := deflaters[level].Get().(*zlib.Writer); ok {
+		zw.Reset(w)
+		return zw, nil
+	}
+	return zlib.NewWriterLevel(w, level)
+}
+
 // Deflate makes a zlib stream of data. The result is good until the next call.
 func (w *Writer) Deflate(data []byte, level int) ([]byte, error) {
 	w.buffer.Reset()
-	zw := w.deflate[level]
-	if zw == nil {
-		var err error
-		if zw, err = zlib.NewWriterLevel(&w.buffer, level); err != nil {
-			return nil, err
-		}
-		w.deflate[level] = zw
-	} else {
-		zw.Reset(&w.buffer)
+	zw, err := deflater(&w.buffer, level)
+	if err != nil {
+		return nil, err
 	}
+	defer deflaters[level].Put(zw)
 	if _, err := zw.Write(data); err != nil {
 		return nil, err
 	}
@@ -124,10 +131,11 @@ func (w *Writer) WriteStream(t object.Type, size int64, r io.Reader, level int) 
 	if err := w.WriteHeader(Entry{Kind: Kind(t), Size: size}); err != nil {
 		return err
 	}
-	zw, err := zlib.NewWriterLevel(w, level)
+	zw, err := deflater(w, level)
 	if err != nil {
 		return err
 	}
+	defer deflaters[level].Put(zw)
 	if n, err := io.Copy(zw, r); err != nil {
 		return err
 	} else if n != size {

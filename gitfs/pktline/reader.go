@@ -52,6 +52,12 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, MaxLength)}
 }
 
+// Reset makes the Reader read from r, as a new one would.
+func (r *Reader) Reset(from io.Reader) {
+	r.r.Reset(from)
+	r.pending = 0
+}
+
 // Next reads one packet. At the end of the input before a packet it returns
 // io.EOF, within a packet io.ErrUnexpectedEOF, and for a length that is
 // impossible or not four lower-case hexadecimal digits a *FormatError.

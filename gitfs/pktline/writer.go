@@ -18,6 +18,9 @@ type Writer struct {
 // NewWriter makes a Writer.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
+// Reset makes the Writer write to w, as a new one would.
+func (w *Writer) Reset(to io.Writer) { w.w, w.err = to, nil }
+
 // Write writes p as one data packet; p must not be longer than MaxPayload.
 func (w *Writer) Write(p []byte) (int, error) {
 	if len(p) > MaxPayload {

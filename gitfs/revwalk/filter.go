@@ -78,6 +78,18 @@ func (f *Filter) limitBlobs(n int64) {
 	}
 }
 
+// String writes the filter in one way, whatever way it was asked for.
+func (f Filter) String() string {
+	var parts []string
+	if f.blobs {
+		parts = append(parts, fmt.Sprintf("blob:limit=%d", f.blobLimit))
+	}
+	if f.trees {
+		parts = append(parts, fmt.Sprintf("tree:%d", f.treeDepth))
+	}
+	return strings.Join(parts, "+")
+}
+
 // IsZero reports whether the filter leaves out nothing.
 func (f Filter) IsZero() bool { return !f.blobs && !f.trees }
 

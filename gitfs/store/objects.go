@@ -47,6 +47,17 @@ func (o *Objects) Release() {
 	}
 }
 
+// Again pins the same packs once more, for somebody who needs them for longer than the
+// one who has pinned these, which must not have been released yet.
+func (o *Objects) Again() *Objects {
+	o.store.mu.Lock()
+	defer o.store.mu.Unlock()
+	for _, p := range o.packs {
+		p.pins++
+	}
+	return &Objects{store: o.store, packs: o.packs}
+}
+
 // Packs returns the packs, in the order in which they were given.
 func (o *Objects) Packs() []*Pack { return o.packs }
 

@@ -1,6 +1,7 @@
 package uploadpack
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/annal-git/annal/domain/git"
@@ -25,9 +26,16 @@ func (c *conversation) advertiseCapabilities() {
 }
 
 // advertiseRefs writes the first message of versions 0 and 1.
-func (c *conversation) advertiseRefs() {
+func (c *conversation) advertiseRefs() error {
+	question := fmt.Appendf(nil, "advertise %d %t", c.transport.Version, c.transport.Stateless)
+	return c.answer(question, c.listAdvertised)
+}
+
+func (c *conversation) listAdvertised(l *refLines) {
 	if c.transport.Version == protocol.V1 {
-		_ = c.lines.Printf("version 1\n")
+		at := l.begin()
+		l.text("version 1\n")
+		l.end(at)
 	}
 	capabilities := []string{
 		"multi_ack", "thin-pack", "side-band", "side-band-64k", "ofs-delta", "shallow",
@@ -44,21 +52,27 @@ func (c *conversation) advertiseRefs() {
 	capabilities = append(capabilities, "filter",
 		"object-format="+protocol.ObjectFormat, "agent="+c.config.Agent)
 	list := "\x00" + strings.Join(capabilities, " ")
-	line := func(id git.ObjectID, name string) {
-		_ = c.lines.Printf("%s %s%s\n", id, name, list)
+	line := func(id git.ObjectID, name, suffix string) {
+		at := l.begin()
+		l.id(id)
+		l.text(" ")
+		l.text(name)
+		l.text(suffix)
+		l.text(list)
+		l.text("\n")
+		l.end(at)
 		list = "" // on the first line only
 	}
 	if born {
-		line(head.ID, "HEAD")
+		line(head.ID, "HEAD", "")
 	}
 	for ref := range c.repo.Snapshot.Refs.Prefixed("") {
-		line(ref.ID, ref.Name)
+		line(ref.ID, ref.Name, "")
 		if !ref.Peeled.IsZero() {
-			line(ref.Peeled, ref.Name+"^{}")
+			line(ref.Peeled, ref.Name, "^{}")
 		}
 	}
 	if list != "" {
-		line(git.ZeroID, "capabilities^{}")
+		line(git.ZeroID, "capabilities", "^{}")
 	}
-	_ = c.lines.Flush()
 }

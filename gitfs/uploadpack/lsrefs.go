@@ -47,39 +47,51 @@ func (c *conversation) lsRefs(args *arguments) error {
 	}
 	prefixes = disjoint(prefixes)
 
-	if slices.ContainsFunc(prefixes, isPrefixOf("HEAD")) {
-		target := ""
-		if symrefs {
-			target = " symref-target:" + c.repo.Snapshot.Head
-		}
-		if head, born := c.head(); born {
-			peeled := ""
-			if peel && !head.Peeled.IsZero() {
-				peeled = " peeled:" + head.Peeled.String()
-			}
-			_ = c.lines.Printf("%s HEAD%s%s\n", head.ID, target, peeled)
-		} else if unborn && c.repo.Snapshot.Head != "" {
-			_ = c.lines.Printf("unborn HEAD%s\n", target)
+	question := append(make([]byte, 0, 256), "ls-refs"...)
+	for _, flag := range [...]bool{symrefs, peel, unborn} {
+		if flag {
+			question = append(question, " yes"...)
+		} else {
+			question = append(question, " no"...)
 		}
 	}
 	for _, prefix := range prefixes {
-		for ref := range c.repo.Snapshot.Refs.Prefixed(prefix) {
-			c.listRef(ref, peel)
-		}
+		question = append(append(question, 0), prefix...)
 	}
-	return c.lines.Flush()
+	return c.answer(question, func(l *refLines) {
+		if slices.ContainsFunc(prefixes, isPrefixOf("HEAD")) {
+			c.listHead(l, symrefs, peel, unborn)
+		}
+		for _, prefix := range prefixes {
+			for ref := range c.repo.Snapshot.Refs.Prefixed(prefix) {
+				if !peel {
+					ref.Peeled = git.ZeroID
+				}
+				l.ref(ref.ID, ref.Name, "", ref.Peeled)
+			}
+		}
+	})
+}
+
+func (c *conversation) listHead(l *refLines, symrefs, peel, unborn bool) {
+	target := ""
+	if symrefs {
+		target = " symref-target:" + c.repo.Snapshot.Head
+	}
+	if head, born := c.head(); born {
+		if !peel {
+			head.Peeled = git.ZeroID
+		}
+		l.ref(head.ID, "HEAD", target, head.Peeled)
+	} else if unborn && c.repo.Snapshot.Head != "" {
+		at := l.begin()
+		l.text("unborn HEAD" + target + "\n")
+		l.end(at)
+	}
 }
 
 func isPrefixOf(name string) func(string) bool {
 	return func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-}
-
-func (c *conversation) listRef(ref git.Ref, peel bool) {
-	if peel && !ref.Peeled.IsZero() {
-		_ = c.lines.Printf("%s %s peeled:%s\n", ref.ID, ref.Name, ref.Peeled)
-		return
-	}
-	_ = c.lines.Printf("%s %s\n", ref.ID, ref.Name)
 }
 
 // disjoint sorts prefixes and drops those that others cover, so that no ref is

@@ -2,49 +2,60 @@ package uploadpack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/annal-git/annal/domain/git"
-	"github.com/annal-git/annal/gitfs/packer"
+	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/pktline"
-	"github.com/annal-git/annal/gitfs/revwalk"
 )
 
 // sendPack finds and sends what the client lacks. Without a side-band the pack
 // follows bare.
 func (c *conversation) sendPack(ctx context.Context, r *request, s shallowing, common []git.ObjectID) error {
+	c.packing = true
+	p := packing{Server: c.Server, repo: c.repo, graph: c.graph, request: r, ends: s.ends, common: common}
+	if r.band == pktline.SidebandLarge && c.config.Packs != nil {
+		kept := c.config.Packs.Follow(c.packKey(r, s, common), c.repo.Snapshot.Storage, p.begin)
+		if kept != nil {
+			defer kept.Close()
+			err := c.sendKept(ctx, kept, p)
+			if err != nil {
+				_ = pktline.NewSideband(c.w, r.band).Fatal(userText(err)) // the first error is the one that matters
+			}
+			return err
+		}
+	}
 	if err := c.out.Flush(); err != nil {
 		return err
 	}
-	c.packing = true
 	if r.band == 0 {
-		found, err := c.count(ctx, r, s, common, nil)
+		found, err := p.count(ctx, nil)
 		if err != nil {
 			return err
 		}
-		_, err = c.writePack(ctx, c.out, r, found)
+		_, err = p.write(ctx, c.out, found)
 		return err
 	}
 	band := pktline.NewSideband(c.w, r.band)
-	err := c.sendBanded(ctx, band, r, s, common)
+	err := sendBanded(ctx, band, p)
 	if err != nil {
-		// The first error is the one that matters.
 		_ = band.Fatal(userText(err))
 	}
 	return err
 }
 
-func (c *conversation) sendBanded(ctx context.Context, band *pktline.Sideband, r *request, s shallowing, common []git.ObjectID) error {
+func sendBanded(ctx context.Context, band *pktline.Sideband, p packing) error {
 	progress := func(format string, args ...any) {
-		if !r.quiet {
+		if !p.request.quiet {
 			// An error stays in the side-band until the data is written.
 			_ = band.Progress(fmt.Sprintf(format, args...))
 		}
 	}
 	stop := band.KeepAlive(pktline.KeepAliveInterval)
 	defer stop()
-	found, err := c.count(ctx, r, s, common, func(objects int) {
+	found, err := p.count(ctx, func(objects int) {
 		progress("Enumerating objects: %d\r", objects)
 	})
 	if err != nil {
@@ -52,7 +63,7 @@ func (c *conversation) sendBanded(ctx context.Context, band *pktline.Sideband, r
 	}
 	stop()
 	progress("Enumerating objects: %d, done.\n", found.Send.Len())
-	stats, err := c.writePack(ctx, band, r, found)
+	stats, err := p.write(ctx, band, found)
 	if err != nil {
 		return err
 	}
@@ -60,60 +71,65 @@ func (c *conversation) sendBanded(ctx context.Context, band *pktline.Sideband, r
 	return band.Flush()
 }
 
-// count finds the objects to send.
-func (c *conversation) count(ctx context.Context, r *request, s shallowing, common []git.ObjectID, progress func(int)) (*revwalk.Objects, error) {
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	found, err := c.find(ctx, r, s, common, progress)
-	if err != nil {
-		return nil, err
-	}
-	if r.includeTag {
-		if err := c.addTags(ctx, found); err != nil {
-			return nil, err
+// sendKept sends a pack from the cache, following it while it is made.
+func (c *conversation) sendKept(ctx context.Context, kept *packcache.Reader, p packing) error {
+	objects := -1
+	for objects < 0 {
+		var err error
+		if objects, err = kept.Objects(ctx, pktline.KeepAliveInterval); err != nil && !errors.Is(err, packcache.ErrNoRoom) {
+			return err
+		} else if err != nil {
+			break // it is resumed below
+		}
+		if objects < 0 {
+			c.keepAlive()
 		}
 	}
-	return found, nil
-}
-
-func (c *conversation) find(ctx context.Context, r *request, s shallowing, common []git.ObjectID, progress func(int)) (*revwalk.Objects, error) {
-	if len(common) == 0 && len(s.ends) == 0 && r.filter.IsZero() {
-		set, err := c.closures.Reachable(ctx, c.graph, c.repo.Objects, c.repo.Snapshot.Storage, r.wants, progress)
-		return &revwalk.Objects{Send: set}, err
+	if !p.request.quiet && objects >= 0 {
+		c.progress("Enumerating objects: %d, done.\n", objects)
+		c.progress("Total %d\n", objects)
 	}
-	return c.graph.Cut(s.ends).Enumerate(ctx, c.repo.Objects, revwalk.Selection{
-		Wants:    r.wants,
-		Haves:    common,
-		Filter:   r.filter,
-		Sparse:   len(s.ends) > 0,
-		Progress: progress,
-	})
-}
-
-// addTags adds the tags of what is sent.
-func (c *conversation) addTags(ctx context.Context, found *revwalk.Objects) error {
-	for ref := range c.repo.Snapshot.Refs.Prefixed("refs/tags/") {
-		if ref.Peeled.IsZero() || !found.Send.Has(ref.Peeled) || found.Known.Has(ref.ID) {
+	if size, whole := kept.Size(); whole {
+		c.announce(size + int64(len("0000")))
+	}
+	for {
+		n, done, err := kept.Wait(ctx, pktline.KeepAliveInterval)
+		switch {
+		case errors.Is(err, packcache.ErrNoRoom):
+			if err := c.out.Flush(); err != nil {
+				return err
+			}
+			return kept.Resume(ctx, c.w, p.make)
+		case err != nil || done:
+			return err
+		case n == 0:
+			c.keepAlive()
 			continue
 		}
-		_, _, tags, err := c.graph.Peel(ctx, ref.ID)
-		if err != nil {
+		to := io.Writer(c.out)
+		if n > int64(c.out.Available()) {
+			if err := c.out.Flush(); err != nil {
+				return err
+			}
+			to = c.w
+		}
+		if err := kept.Copy(to, n); err != nil {
 			return err
 		}
-		for _, id := range tags {
-			found.Send.Add(id)
-		}
 	}
-	return nil
 }
 
-func (c *conversation) writePack(ctx context.Context, w io.Writer, r *request, found *revwalk.Objects) (packer.Stats, error) {
-	request := packer.Request{Objects: found.Send, OffsetDeltas: r.offsets}
-	if r.thin {
-		request.Known = found.Known
+// progress shows text to the user, on the second band. An error stays in the buffer.
+func (c *conversation) progress(format string, args ...any) {
+	_ = c.lines.Printf("\x02"+format, args...)
+}
+
+// keepAlive sends an empty packet, so that nothing on the way takes the connection for
+// dead.
+func (c *conversation) keepAlive() {
+	_ = c.lines.Printf("\x02")
+	_ = c.out.Flush()
+	if f, ok := c.w.(interface{ Flush() }); ok {
+		f.Flush()
 	}
-	return packer.Write(ctx, w, c.repo.Objects, request)
 }

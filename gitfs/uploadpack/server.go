@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/revwalk"
@@ -22,6 +24,9 @@ type Config struct {
 	Commits *revwalk.Cache // may be shared with others; nil caches nothing
 
 	ClosureBytes int64 // memory to remember what full clones hold; default 64 MiB
+	AnswerBytes  int64 // memory for prepared answers about refs; default 16 MiB
+
+	Packs *packcache.Cache // keeps packs that were made; nil keeps none
 
 	MaxWants     int // objects asked for in one request; default 250,000
 	MaxHaves     int // common objects remembered in one request; default 16,384
@@ -34,6 +39,7 @@ type Config struct {
 type Server struct {
 	config   Config
 	closures *revwalk.Closures
+	answers  *answers
 	counting chan struct{} // a token for each request that looks for objects
 }
 
@@ -46,7 +52,11 @@ func New(c Config) *Server {
 	c.MaxRequest = cmp.Or(c.MaxRequest, 16<<20)
 	c.Counting = cmp.Or(c.Counting, 2*runtime.GOMAXPROCS(0))
 	c.ClosureBytes = cmp.Or(c.ClosureBytes, 64<<20)
-	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes), counting: make(chan struct{}, c.Counting)}
+	c.AnswerBytes = cmp.Or(c.AnswerBytes, 16<<20)
+	return &Server{
+		config: c, closures: revwalk.NewClosures(c.ClosureBytes), answers: newAnswers(c.AnswerBytes),
+		counting: make(chan struct{}, c.Counting),
+	}
 }
 
 // Repository is what one request is served from. Snapshot and Objects belong
@@ -75,10 +85,11 @@ type Transport struct {
 // server can do.
 func (s *Server) Advertise(ctx context.Context, w io.Writer, repo *Repository, t Transport) error {
 	c := s.conversation(nil, w, repo, t)
+	defer c.release()
 	if t.Version == protocol.V2 {
 		c.advertiseCapabilities()
-	} else {
-		c.advertiseRefs()
+	} else if err := c.advertiseRefs(); err != nil {
+		return err
 	}
 	return c.out.Flush()
 }
@@ -88,6 +99,7 @@ func (s *Server) Advertise(ctx context.Context, w io.Writer, repo *Repository, t
 // be; a *protocol.Refusal or *pktline.FormatError is the client's fault.
 func (s *Server) Serve(ctx context.Context, r io.Reader, w io.Writer, repo *Repository, t Transport) error {
 	c := s.conversation(r, w, repo, t)
+	defer c.release()
 	var err error
 	if t.Version == protocol.V2 {
 		err = c.serveV2(ctx)
@@ -107,10 +119,8 @@ type conversation struct {
 	repo      *Repository
 	transport Transport
 	graph     *revwalk.Graph
-	in        *pktline.Reader
 	w         io.Writer
-	out       *bufio.Writer // on top of w
-	lines     *pktline.Writer
+	*buffers       // out is on top of w
 	read      int  // bytes of the request so far
 	packing   bool // errors go to the side-band from now on
 }
@@ -124,16 +134,35 @@ func (c *conversation) next() (pktline.Packet, error) {
 	return p, err
 }
 
+// buffers are what a conversation reads and writes through.
+type buffers struct {
+	in    *pktline.Reader
+	out   *bufio.Writer
+	lines *pktline.Writer
+}
+
+var idleBuffers = sync.Pool{New: func() any {
+	out := bufio.NewWriterSize(nil, 32<<10)
+	return &buffers{in: pktline.NewReader(nil), out: out, lines: pktline.NewWriter(out)}
+}}
+
 func (s *Server) conversation(r io.Reader, w io.Writer, repo *Repository, t Transport) *conversation {
-	out := bufio.NewWriterSize(w, 32<<10)
 	c := &conversation{
-		Server: s, repo: repo, transport: t, w: w, out: out, lines: pktline.NewWriter(out),
+		Server: s, repo: repo, transport: t, w: w, buffers: idleBuffers.Get().(*buffers),
 		graph: revwalk.NewGraph(repo.Objects, s.config.Commits),
 	}
-	if r != nil {
-		c.in = pktline.NewReader(r)
-	}
+	c.in.Reset(r)
+	c.out.Reset(w)
+	c.lines.Reset(c.out)
 	return c
+}
+
+// release gives the buffers to the next conversation.
+func (c *conversation) release() {
+	c.in.Reset(nil)
+	c.out.Reset(nil)
+	idleBuffers.Put(c.buffers)
+	c.buffers = nil
 }
 
 // enter waits for its turn to look for objects; the function it returns ends that.

@@ -13,7 +13,8 @@ import (
 // maxCapabilities bounds the lines before the arguments of a command.
 const maxCapabilities = 128
 
-// serveV2 answers commands until the client ends.
+// serveV2 answers commands until the client ends, or one if each comes with a request of its
+// own.
 func (c *conversation) serveV2(ctx context.Context) error {
 	for {
 		command, moment, args, err := c.readCommand()
@@ -38,7 +39,7 @@ func (c *conversation) serveV2(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.out.Flush(); err != nil {
+		if err := c.out.Flush(); err != nil || c.transport.Stateless {
 			return err
 		}
 	}

@@ -135,13 +135,25 @@ func (c *conversation) tipTrees(ctx context.Context, starts []git.ObjectID) (*ob
 	return found.Send, nil
 }
 
+// tipIndex is implemented by refs that know without a search whether one of them names an
+// object, directly or behind a tag.
+type tipIndex interface{ IsTip(id git.ObjectID) bool }
+
 // tips returns which of the ids visible refs name, directly or behind a tag.
 func (c *conversation) tips(ids []git.ObjectID) map[git.ObjectID]bool {
+	tips := make(map[git.ObjectID]bool, len(ids))
+	if index, ok := c.repo.Snapshot.Refs.(tipIndex); ok {
+		for _, id := range ids {
+			if index.IsTip(id) {
+				tips[id] = true
+			}
+		}
+		return tips
+	}
 	asked := make(map[git.ObjectID]struct{}, len(ids))
 	for _, id := range ids {
 		asked[id] = struct{}{}
 	}
-	tips := make(map[git.ObjectID]bool, len(ids))
 	for ref := range c.repo.Snapshot.Refs.Prefixed("") {
 		for _, id := range [...]git.ObjectID{ref.ID, ref.Peeled} {
 			if _, ok := asked[id]; ok && !id.IsZero() {

@@ -32,6 +32,7 @@ func NewReader(pool *pgxpool.Pool, log *eventstore.Log, cacheBytes int64) *Reade
 // Snapshot returns the repository as it is now, on every node: one indexed read
 // tells whether the cached one still holds, and if not brings what changed since.
 // A repository that does not exist or was deleted is a *domain.NotFoundError.
+// Afterwards the log knows what was decided before the call (eventstore.Log.Unchanged).
 func (r *Reader) Snapshot(ctx context.Context, id domain.RepositoryID) (*Snapshot, error) {
 	snapshot, err := r.current(ctx, r.cache.entry(id))
 	if err != nil {
@@ -44,13 +45,15 @@ func (r *Reader) Snapshot(ctx context.Context, id domain.RepositoryID) (*Snapsho
 }
 
 func (r *Reader) current(ctx context.Context, e *entry) (*Snapshot, error) {
+	if cached, _ := e.state(); cached == nil {
+		if err := r.first(ctx, e); err != nil {
+			return nil, err
+		}
+	}
 	known := r.log.KnownHead()
 	cached, seen := e.state()
-	if cached == nil {
-		return r.first(ctx, e)
-	}
 	tail := tailOf(cached, seen)
-	if err := r.log.ReadTails(ctx, r.pool, tail); err != nil {
+	if err := r.log.Fresh(ctx, tail); err != nil {
 		return nil, err
 	}
 	fresh := cached
@@ -63,24 +66,23 @@ func (r *Reader) current(ctx context.Context, e *entry) (*Snapshot, error) {
 	return r.cache.put(e, fresh, max(known, fresh.Position)), nil
 }
 
-// first loads a snapshot that is not in the cache: one load a repository at a time, the
-// others find its result.
-func (r *Reader) first(ctx context.Context, e *entry) (fresh *Snapshot, err error) {
+// first loads a snapshot into the cache: one load a repository at a time, the others find
+// its result, which may be older than their question.
+func (r *Reader) first(ctx context.Context, e *entry) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	if cached, _ := e.state(); cached != nil {
-		return cached, nil
+		return nil
 	}
 	known := r.log.KnownHead()
 	// One view of the database, so that the rows and what the log holds behind them fit together.
-	err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		fresh, err = r.load(ctx, tx, e.id)
+	return pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		fresh, err := r.load(ctx, tx, e.id)
+		if err == nil {
+			r.cache.put(e, fresh, max(known, fresh.Position))
+		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r.cache.put(e, fresh, max(known, fresh.Position)), nil
 }
 
 func tailOf(s *Snapshot, known int64) *eventstore.Tail {

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidwall/btree"
 
@@ -16,11 +17,13 @@ type Set struct {
 	tree  *btree.BTreeG[git.Ref]
 	bytes int64 // roughly, of memory
 
+	tips atomic.Pointer[btree.BTreeG[tip]] // nil until somebody has asked
+
 	copying sync.Mutex // a copy leaves a mark on the tree that it was made from
 }
 
 // refOverhead is what a ref costs in memory beside its name, roughly.
-const refOverhead = 120
+const refOverhead = 120 + tipOverhead
 
 // nodeDegree keeps the nodes of the tree small: each changed set copies those on its way.
 const nodeDegree = 8
@@ -34,16 +37,29 @@ func newSet() *Set {
 func (s *Set) with(changes []git.Ref) *Set {
 	s.copying.Lock()
 	changed := &Set{tree: s.tree.Copy(), bytes: s.bytes}
+	tips := s.tips.Load()
+	if tips != nil {
+		tips = tips.Copy()
+	}
 	s.copying.Unlock()
 	for _, ref := range changes {
+		var before git.Ref
+		var was bool
 		if ref.ID.IsZero() {
-			if _, was := changed.tree.Delete(ref); was {
+			if before, was = changed.tree.Delete(ref); was {
 				changed.bytes -= int64(len(ref.Name)) + refOverhead
 			}
-		} else if _, was := changed.tree.Set(ref); !was {
+		} else if before, was = changed.tree.Set(ref); !was {
 			changed.bytes += int64(len(ref.Name)) + refOverhead
 		}
+		if tips != nil && !ref.ID.IsZero() {
+			name(tips, ref, 1)
+		}
+		if tips != nil && was {
+			name(tips, before, -1)
+		}
 	}
+	changed.tips.Store(tips)
 	return changed
 }
 

@@ -1,0 +1,124 @@
+package permission
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
+)
+
+// Log says whether something has been decided since a verdict. It is an eventstore.Log.
+type Log interface {
+	KnownHead() int64
+	Unchanged(since int64, repository domain.RepositoryID) bool
+}
+
+// Pass is a verdict: this caller may do this with this repository, unless something has
+// been decided since.
+type Pass struct {
+	Caller     credentials.Caller
+	Repository domain.RepositoryID
+
+	since int64 // position of the log that the rows were read at, or before
+}
+
+// Gate lets callers through to repositories and remembers the verdicts, because most who
+// fetch come again. What it remembers is named by a keyed hash of the caller's
+// credentials, and it remembers no refusal. It is safe for concurrent use.
+type Gate struct {
+	log         Log
+	credentials *credentials.Authenticator
+	judge       Judge
+	now         func() time.Time
+	key         [sha256.Size]byte
+
+	mu         sync.Mutex
+	young, old map[passKey]*Pass
+}
+
+type passKey [sha256.Size]byte
+
+// passesPerRound bounds what is remembered: two rounds of it, each pass below 2 KiB since
+// names have at most 255 bytes.
+const passesPerRound = 4096
+
+// NewGate makes a Gate. now may be nil.
+func NewGate(log Log, authenticator *credentials.Authenticator, judge Judge, now func() time.Time) *Gate {
+	if now == nil {
+		now = time.Now
+	}
+	g := &Gate{log: log, credentials: authenticator, judge: judge, now: now, young: map[passKey]*Pass{}}
+	_, _ = rand.Read(g.key[:]) // never fails: it ends the program instead
+	return g
+}
+
+// Remembered returns a pass that was given before, nil if there is none. It is of no use
+// before Holds has said so, after the log was asked for what is new.
+func (g *Gate) Remembered(r *http.Request, project, slug string, need rights.Permission) *Pass {
+	key := g.keyOf(r, project, slug, need)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	pass := g.young[key]
+	if pass == nil {
+		if pass = g.old[key]; pass != nil {
+			g.insert(key, pass)
+		}
+	}
+	return pass
+}
+
+// Holds reports whether a pass still says what a new verdict would, as far as the log has
+// been asked.
+func (g *Gate) Holds(p *Pass) bool {
+	return g.log.Unchanged(p.since, p.Repository) && (p.Caller.Until.IsZero() || g.now().Before(p.Caller.Until))
+}
+
+// Judge finds out who sends a request, and judges whether he may do something with a
+// repository. Errors are those of Authenticator.Authenticate and Judge.Repository.
+func (g *Gate) Judge(r *http.Request, project, slug string, need rights.Permission) (*Pass, error) {
+	since := g.log.KnownHead()
+	caller, err := g.credentials.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := g.judge.Repository(r.Context(), caller, project, slug, need)
+	if err != nil {
+		return nil, err
+	}
+	pass := &Pass{Caller: caller, Repository: found.ID, since: since}
+	key := g.keyOf(r, project, slug, need)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.insert(key, pass)
+	return pass, nil
+}
+
+// insert remembers a pass; the lock is held.
+func (g *Gate) insert(key passKey, pass *Pass) {
+	if len(g.young) >= passesPerRound {
+		g.old, g.young = g.young, map[passKey]*Pass{}
+	}
+	g.young[key] = pass
+}
+
+// keyOf names what is asked. A stranger cannot work out what lies under which key, so it
+// does not matter that finding one takes less time than finding none.
+func (g *Gate) keyOf(r *http.Request, project, slug string, need rights.Permission) (key passKey) {
+	mac := hmac.New(sha256.New, g.key[:])
+	var length [8]byte
+	for _, part := range [...]string{r.Header.Get("Authorization"), strings.ToUpper(project), strings.ToLower(slug), string(need)} {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		mac.Write(length[:])
+		mac.Write([]byte(part))
+	}
+	mac.Sum(key[:0])
+	return key
+}
