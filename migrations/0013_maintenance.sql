@@ -24,38 +24,40 @@ comment on column workers.maintenance.full_at is 'When all packs were last combi
 comment on column workers.maintenance.swept_at is 'When the folder of packs on the shared home was last looked through for files that no repository lists.';
 create index maintenance_requested on workers.maintenance (requested) where requested is not null;
 
-create table workers.unlisted_packs (
+create table workers.unlisted (
     repository bigint not null,
+    name       text collate "C" not null,
     storage    text not null,
-    pack       bytea not null check (length(pack) = 20),
+    pack       bytea check (length(pack) = 20),
     superseded boolean not null,
     seen_at    timestamptz not null default clock_timestamp(),
     asked_at   timestamptz,
     trash      text,
-    trashed_at timestamptz,
     removed_at timestamptz,
-    primary key (repository, pack)
+    primary key (repository, name)
 );
-comment on table workers.unlisted_packs is 'Files of packs on the shared home that their repository does not list, on their way to the trash and out of it.';
-comment on column workers.unlisted_packs.superseded is 'The repository listed it once; else no event ever named it.';
-comment on column workers.unlisted_packs.asked_at is 'Since when every live node is asked whether it still reads it.';
-comment on column workers.unlisted_packs.trash is 'Folder in the trash of the repository that its files are moved to.';
-comment on column workers.unlisted_packs.removed_at is 'When the log said that it is gone. Until then its files may have to be put back.';
-create index unlisted_asked on workers.unlisted_packs (asked_at) where asked_at is not null and trash is null;
+comment on table workers.unlisted is 'Files on the shared home that no repository lists, on their way to the trash and out of it.';
+comment on column workers.unlisted.name is 'Of a pack without its suffix, or of a file of the staging area, relative to the folder of the repository.';
+comment on column workers.unlisted.superseded is 'The repository listed it once; else no event ever named it.';
+comment on column workers.unlisted.seen_at is 'Since when it is known not to be listed.';
+comment on column workers.unlisted.asked_at is 'Since when every live node is asked whether it still reads it.';
+comment on column workers.unlisted.trash is 'Folder in the trash of the repository that it is moved to.';
+comment on column workers.unlisted.removed_at is 'When the log said that it is gone. Until then it may have to be put back.';
+create index unlisted_asked on workers.unlisted (asked_at) where asked_at is not null and trash is null;
 
 create table workers.unlisted_answers (
     repository bigint not null,
-    pack       bytea not null,
+    name       text collate "C" not null,
     node       uuid not null,
-    primary key (repository, pack, node)
+    primary key (repository, name, node)
 );
-comment on table workers.unlisted_answers is 'Nodes that do not read an unlisted pack any more and will not open it again.';
+comment on table workers.unlisted_answers is 'Nodes that do not read an unlisted pack any more.';
 
-grant select, insert, update, delete on workers.maintenance, workers.unlisted_packs, workers.unlisted_answers to annal_app;
+grant select, insert, update, delete on workers.maintenance, workers.unlisted, workers.unlisted_answers to annal_app;
 
 -- +goose Down
 drop table workers.unlisted_answers;
-drop table workers.unlisted_packs;
+drop table workers.unlisted;
 drop table workers.maintenance;
 alter table refs.repository_state drop column removed;
 drop index refs.packs_id;

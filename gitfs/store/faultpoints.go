@@ -16,10 +16,14 @@ const (
 	FolderSynced       = "publish.folder.synced"
 )
 
-// FaultPoints are all fault points of Receive and Publish, in the order in which a
-// push reaches them.
+// FaultPoints are the fault points of Receive and Publish that every push with objects
+// reaches.
 var FaultPoints = []string{
 	QuarantineReceived, QuarantineIndexed,
-	PackWritten, PackSynced, RevWritten, RevSynced, IdxWritten, IdxSynced,
-	PackRenamed, RevRenamed, IdxRenamed, FolderSynced,
+	PackWritten, PackSynced, IdxWritten, IdxSynced,
+	PackRenamed, IdxRenamed, FolderSynced,
 }
+
+// LargeFaultPoints are those that only a push of many objects reaches, whose pack has a
+// .rev file.
+var LargeFaultPoints = []string{RevWritten, RevSynced, RevRenamed}

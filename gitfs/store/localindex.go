@@ -19,6 +19,9 @@ func (p *Pack) localIndex(ctx context.Context) (idx, rev localFile, err error) {
 	if idx, err = p.localFile(ctx, "idx"); err != nil {
 		return localFile{}, localFile{}, err
 	}
+	if p.info.Objects < reverseFrom {
+		return idx, localFile{}, nil
+	}
 	if rev, err = p.localFile(ctx, "rev"); err != nil {
 		return localFile{}, localFile{}, errors.Join(err, idx.release())
 	}
