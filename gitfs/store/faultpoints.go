@@ -16,6 +16,15 @@ const (
 	FolderSynced       = "publish.folder.synced"
 )
 
+// The fault points of a pack that maintenance has made, and of one that is removed.
+const (
+	CombinedWritten = "combined.pack.written"
+	CombinedSynced  = "combined.idx.synced"
+	CombinedRenamed = "combined.pack.renamed"
+	CombinedPlaced  = "combined.idx.renamed"
+	TrashMoved      = "trash.moved"
+)
+
 // FaultPoints are the fault points of Receive and Publish that every push with objects
 // reaches.
 var FaultPoints = []string{
