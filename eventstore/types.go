@@ -32,6 +32,8 @@ func Types() *Registry {
 	Register[repository.Deleted](r)
 	Register[repository.Restored](r)
 	Register[repository.RefsUpdated](r)
+	Register[repository.PacksCombined](r)
+	Register[repository.PacksRemoved](r)
 
 	Register[account.Created](r)
 	Register[account.ProfileChanged](r)

@@ -15,6 +15,7 @@ type PushRefs struct {
 	Updates []git.RefUpdate
 	Atomic  bool // move all or none
 	Pack    *git.Pack
+	Base    int64 // version of the stream on which Pack was made ready
 	Options []string
 
 	DefaultBranch string // if set, becomes the default branch together with the moves
@@ -38,6 +39,16 @@ const (
 	ReasonTwice  = "the push names this ref twice"
 	ReasonAtomic = "atomic push failed: another ref was refused"
 )
+
+// CheckBase refuses a push whose pack was made ready before removed, the version of the
+// stream at which packs were last removed: *PacksRemovedError, which names version, that
+// of the stream now.
+func CheckBase(p PushRefs, removed, version int64) error {
+	if p.Pack != nil && p.Base < removed {
+		return &PacksRemovedError{Version: version}
+	}
+	return nil
+}
 
 // DecidePush judges every update against the refs as they are. current gives the
 // object a ref names, or zero; conflicts yields the existing refs that lie below

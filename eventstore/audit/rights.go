@@ -163,7 +163,8 @@ func (r *rights) judgeNobody(p *parsed) error {
 		if r.command.user == e.User {
 			return nil
 		}
-	case cluster.Created, cluster.SigningKeyChanged, cluster.EpochStarted, account.Erased, domain.Unknown:
+	case cluster.Created, cluster.SigningKeyChanged, cluster.EpochStarted, account.Erased, domain.Unknown,
+		repository.PacksCombined, repository.PacksRemoved: // maintenance moves no ref
 		return nil
 	default:
 		if string(p.stream) == string(domain.ClusterStream) {

@@ -9,7 +9,7 @@ import (
 
 // Reach kills the process with SIGKILL when ANNAL_FAULT names this point.
 func Reach(point string) {
-	if os.Getenv("ANNAL_FAULT") == point {
+	if point != "" && os.Getenv("ANNAL_FAULT") == point {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the signal is on its way
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/faultpoint"
@@ -136,18 +137,13 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options}
-	if quarantine != nil && creates && quarantine.Pack().Objects > 0 {
-		if err := quarantine.Publish(ctx); err != nil {
-			return fmt.Errorf("publish pack: %w", err)
-		}
-		pack := quarantine.Pack()
-		request.Pack = &pack
+	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version}
+	if !creates || quarantine.Pack().Objects == 0 {
+		quarantine = nil
 	}
-	faultpoint.Reach(PushPublished)
-	results, err := p.repo.Commit(ctx, request)
+	results, err := p.publishAndCommit(ctx, quarantine, request)
 	if err != nil {
-		return fmt.Errorf("commit push: %w", err)
+		return err
 	}
 	faultpoint.Reach(PushCommitted)
 	if len(results) != len(moves) {
@@ -159,6 +155,37 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 	p.settleAtomic()
 	return nil
 }
+
+// publishAndCommit makes the pack durable, if there is one, and has the refs moved. When
+// maintenance has removed packs since the push began, which comes about once a day, one of
+// the same name that was found on the shared home may have been among them: then the pack
+// is published again, which changes nothing if it is there.
+func (p *push) publishAndCommit(ctx context.Context, quarantine *store.Quarantine, request repository.PushRefs) ([]git.RefResult, error) {
+	for range maxRemovals {
+		if quarantine != nil {
+			if err := quarantine.Publish(ctx); err != nil {
+				return nil, fmt.Errorf("publish pack: %w", err)
+			}
+			pack := quarantine.Pack()
+			request.Pack = &pack
+		}
+		faultpoint.Reach(PushPublished)
+		results, err := p.repo.Commit(ctx, request)
+		var removed *repository.PacksRemovedError
+		if errors.As(err, &removed) {
+			request.Base = removed.Version
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("commit push: %w", err)
+		}
+		return results, nil
+	}
+	return nil, fmt.Errorf("commit push: packs were removed %d times meanwhile", maxRemovals)
+}
+
+// maxRemovals bounds how often a push is committed again because packs were removed.
+const maxRemovals = 10
 
 // progress shows how far the server is with a pack. Nothing is said while the pack
 // is still coming: over HTTP the beginning of an answer would end the request.

@@ -71,6 +71,16 @@ func (c *blockCache) get(ctx context.Context, key blockKey, load func() ([]byte,
 	}
 }
 
+// put stores a block that was not read, of a pack that nobody else knows yet.
+func (c *blockCache) put(key blockKey, data []byte) {
+	b := &block{key: key, data: data, loaded: make(chan struct{})}
+	close(b.loaded)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.blocks[key] = b
+	c.admit(b)
+}
+
 // load fills b and gives it a place in the ring, or forgets it after an error.
 func (c *blockCache) load(b *block, load func() ([]byte, error)) {
 	b.data, b.err = load()

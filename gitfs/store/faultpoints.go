@@ -16,10 +16,23 @@ const (
 	FolderSynced       = "publish.folder.synced"
 )
 
-// FaultPoints are all fault points of Receive and Publish, in the order in which a
-// push reaches them.
+// The fault points of a pack that maintenance has made, and of one that is removed.
+const (
+	CombinedWritten = "combined.pack.written"
+	CombinedSynced  = "combined.idx.synced"
+	CombinedRenamed = "combined.pack.renamed"
+	CombinedPlaced  = "combined.idx.renamed"
+	TrashMoved      = "trash.moved"
+)
+
+// FaultPoints are the fault points of Receive and Publish that every push with objects
+// reaches.
 var FaultPoints = []string{
 	QuarantineReceived, QuarantineIndexed,
-	PackWritten, PackSynced, RevWritten, RevSynced, IdxWritten, IdxSynced,
-	PackRenamed, RevRenamed, IdxRenamed, FolderSynced,
+	PackWritten, PackSynced, IdxWritten, IdxSynced,
+	PackRenamed, IdxRenamed, FolderSynced,
 }
+
+// LargeFaultPoints are those that only a push of many objects reaches, whose pack has a
+// .rev file.
+var LargeFaultPoints = []string{RevWritten, RevSynced, RevRenamed}

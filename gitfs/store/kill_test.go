@@ -5,9 +5,11 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -19,6 +21,9 @@ import (
 func killPack(t *testing.T) []byte {
 	f := forge(t)
 	f.tree(treeEntry("100644", "a", f.blob("a blob\n")))
+	for i := range store.ReverseFrom { // so many that there is a .rev
+		f.blob(fmt.Sprint("blob ", i))
+	}
 	return f.bytes()
 }
 
@@ -45,7 +50,7 @@ func TestKillChild(t *testing.T) {
 // the files that have final names are whole, the local quarantine is emptied by the
 // next start, and the same push and the next one work.
 func TestKilledAtEveryStep(t *testing.T) {
-	for _, point := range store.FaultPoints {
+	for _, point := range slices.Concat(store.FaultPoints, store.LargeFaultPoints) {
 		t.Run(point, func(t *testing.T) {
 			config := store.Config{SharedHome: t.TempDir(), LocalHome: t.TempDir()}
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillChild$")

@@ -23,6 +23,11 @@ func packDir(storage string) string { return path.Join(repositoryDir(storage), "
 
 func stagingDir(storage string) string { return path.Join(repositoryDir(storage), "staging") }
 
+// reverseFrom is from how many objects on a pack has a .rev file. That of a smaller one
+// is made when the pack is opened, in less time than a file takes. There are packs with
+// fewer objects that have one; it is not read.
+const reverseFrom = 1024
+
 // packFile names a file of a pack; suffix is "pack", "rev" or "idx".
 func packFile(id git.ObjectID, suffix string) string { return "pack-" + id.String() + "." + suffix }
 

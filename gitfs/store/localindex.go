@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/pack"
 )
 
@@ -18,6 +19,9 @@ import (
 func (p *Pack) localIndex(ctx context.Context) (idx, rev localFile, err error) {
 	if idx, err = p.localFile(ctx, "idx"); err != nil {
 		return localFile{}, localFile{}, err
+	}
+	if p.info.Objects < reverseFrom {
+		return idx, localFile{}, nil
 	}
 	if rev, err = p.localFile(ctx, "rev"); err != nil {
 		return localFile{}, localFile{}, errors.Join(err, idx.release())
@@ -108,6 +112,13 @@ func writeLocal(dir, name string, content []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), filepath.Join(dir, name))
+}
+
+// forgetIndex removes the copies of a pack's indexes that nobody will ask for again.
+func (s *Store) forgetIndex(storage string, id git.ObjectID) {
+	for _, suffix := range []string{"idx", "rev"} {
+		_ = os.Remove(filepath.Join(s.config.LocalHome, localIndexes, storage, packFile(id, suffix))) // else they stay until the home is emptied
+	}
 }
 
 // openChecked opens a file of the local home, if it is whole.

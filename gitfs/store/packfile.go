@@ -42,6 +42,16 @@ func newSharedPack(s *Store, key uint64, storage string, info git.Pack) *Pack {
 	return p
 }
 
+// isOpen reports whether the pack was opened, and that has worked. store.mu must be held.
+func (p *Pack) isOpen() bool {
+	select {
+	case <-p.opened:
+		return p.openErr == nil
+	default:
+		return false
+	}
+}
+
 func (p *Pack) mapKey() packKey { return packKey{p.storage, p.info.ID} }
 
 // ID is the pack's name: the checksum in its trailer.

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/faultpoint"
 )
 
@@ -38,56 +39,78 @@ func (q *Quarantine) Publish(ctx context.Context) error {
 	if q.pack == nil {
 		return nil
 	}
-	p := &publication{q: q, ctx: ctx, files: q.store.files}
-	if err := p.run(); err != nil {
+	parts := []packPart{{"pack", &q.spool, q.spool.size, PackWritten, PackSynced, PackRenamed}}
+	if q.info.Objects >= reverseFrom {
+		parts = append(parts, packPart{"rev", &q.rev, q.rev.size, RevWritten, RevSynced, RevRenamed})
+	}
+	parts = append(parts, packPart{"idx", &q.idx, q.idx.size, IdxWritten, IdxSynced, IdxRenamed})
+	if err := q.store.publish(ctx, q.storage, q.info.ID, parts); err != nil {
 		return err
 	}
-	q.keepIndexes()
+	q.keep()
 	return nil
 }
 
-// publication is one Publish under way.
-type publication struct {
-	q       *Quarantine
-	ctx     context.Context // of the call to Publish
-	files   Files
-	staging string   // our folder
-	staged  []string // files in it
-}
-
-// packPart is one of the three files of a pack.
+// packPart is one of the files of a pack.
 type packPart struct {
 	suffix                   string
-	spool                    *spool
+	content                  io.ReaderAt
+	size                     int64  // bytes
 	written, synced, renamed string // fault points
 }
 
-func (q *Quarantine) parts() []packPart {
-	return []packPart{
-		{"pack", &q.spool, PackWritten, PackSynced, PackRenamed},
-		{"rev", &q.rev, RevWritten, RevSynced, RevRenamed},
-		{"idx", &q.idx, IdxWritten, IdxSynced, IdxRenamed},
-	}
+// publish makes the files of a pack durable. The first of them is the .pack, the last
+// the .idx.
+func (s *Store) publish(ctx context.Context, storage string, id git.ObjectID, parts []packPart) error {
+	p := &publication{store: s, ctx: ctx, storage: storage, id: id, parts: parts, staged: make([]string, len(parts))}
+	return p.run()
+}
+
+// publication is one pack on its way to the shared home.
+type publication struct {
+	store   *Store
+	ctx     context.Context // of the call to publish
+	storage string
+	id      git.ObjectID
+	parts   []packPart
+	staged  []string // files in the staging folder, of each part; "" once it is renamed
 }
 
 func (p *publication) run() error {
-	if err := p.makeStaging(); err != nil {
+	defer p.cleanUp()
+	unique := newName()
+	for i, part := range p.parts {
+		p.staged[i] = path.Join(p.stagingDir(), unique+"."+part.suffix)
+	}
+	// The first makes the folders, if need be.
+	first, err := p.create(0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := p.makeFolders(); err != nil {
+			return err
+		}
+		first, err = p.create(0)
+	}
+	if err != nil {
 		return err
 	}
-	defer p.cleanUp()
-	parts := p.q.parts()
-	for _, part := range parts {
-		if err := p.stage(part); err != nil {
-			return err
-		}
+	var group errgroup.Group // syncs take their time, and side by side not more than one
+	group.Go(func() error { return p.write(0, first) })
+	for i := 1; i < len(p.parts); i++ {
+		group.Go(func() error {
+			f, err := p.create(i)
+			if err != nil {
+				return err
+			}
+			return p.write(i, f)
+		})
 	}
-	for _, part := range parts {
-		if err := p.place(part); err != nil {
-			return err
-		}
-		faultpoint.Reach(part.renamed)
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	if err := p.do("sync the folder of packs", func() error { return p.files.SyncDir(packDir(p.q.storage)) }); err != nil {
+	if err := p.place(); err != nil {
+		return err
+	}
+	if err := p.do("sync the folder of packs", func() error { return p.store.files.SyncDir(packDir(p.storage)) }); err != nil {
 		return err
 	}
 	faultpoint.Reach(FolderSynced)
@@ -96,82 +119,78 @@ func (p *publication) run() error {
 
 // do makes one call to the shared home.
 func (p *publication) do(step string, call func() error) error {
-	err := p.q.store.useShared(p.ctx, call)
+	err := p.store.useShared(p.ctx, call)
 	if err != nil && !isCancelled(err) {
 		return &PublishError{Step: step, Err: err}
 	}
 	return err
 }
 
-// makeStaging makes our folder, and for the first pack of a repository all others.
-// The folder of staging folders comes last, when the others are durable: if it is
-// there, they are.
-func (p *publication) makeStaging() error {
-	parent := stagingDir(p.q.storage)
-	p.staging = path.Join(parent, p.q.store.config.Node+"-"+newName())
-	mkdir := func() error { return p.mkdir(p.staging) }
-	err := p.do("make a folder", mkdir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+// stagingDir is where this node writes files before they get their names. It stays, so
+// that it need not be made for each push.
+func (p *publication) stagingDir() string {
+	return path.Join(stagingDir(p.storage), p.store.config.Node)
+}
+
+// makeFolders makes the folders of a repository. The staging folder comes last, when the
+// others are durable: if it is there, they are.
+func (p *publication) makeFolders() error {
+	var missing []string
+	for dir := packDir(p.storage); dir != "."; dir = path.Dir(dir) {
+		missing = append(missing, dir)
 	}
-	var made []string
-	for dir := packDir(p.q.storage); dir != "."; dir = path.Dir(dir) {
-		made = append(made, dir)
-	}
-	for i := len(made) - 1; i >= 0; i-- {
-		if err := p.do("make a folder", func() error { return p.mkdir(made[i]) }); err != nil {
+	slices.Reverse(missing)
+	for _, dir := range missing {
+		if err := p.mkdir(dir); err != nil {
 			return err
 		}
-		if err := p.do("sync a folder", func() error { return p.files.SyncDir(path.Dir(made[i])) }); err != nil {
+		if err := p.do("sync a folder", func() error { return p.store.files.SyncDir(path.Dir(dir)) }); err != nil {
 			return err
 		}
 	}
-	if err := p.do("make a folder", func() error { return p.mkdir(parent) }); err != nil {
+	if err := p.mkdir(stagingDir(p.storage)); err != nil {
 		return err
 	}
-	return p.do("make a folder", mkdir)
+	return p.mkdir(p.stagingDir())
 }
 
 // mkdir takes a folder that is there for made: by another node, or by this call,
 // repeated by the network after its answer was lost.
 func (p *publication) mkdir(name string) error {
-	if err := p.files.Mkdir(name); !errors.Is(err, fs.ErrExist) {
-		return err
+	err := p.do("make a folder", func() error { return p.store.files.Mkdir(name) })
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return nil
+	return err
 }
 
-// stage writes a file to our folder and makes it durable.
-func (p *publication) stage(part packPart) error {
-	name := path.Join(p.staging, packFile(p.q.info.ID, part.suffix))
-	file := path.Base(name)
-	var f NewFile
-	err := p.do("create "+file, func() (err error) { f, err = p.files.Create(name); return err })
-	p.staged = append(p.staged, name) // it may be there even after an error
-	if err != nil {
-		return err
-	}
+func (p *publication) file(part int) string { return packFile(p.id, p.parts[part].suffix) }
+
+func (p *publication) create(part int) (f NewFile, err error) {
+	err = p.do("create "+p.file(part), func() (err error) { f, err = p.store.files.Create(p.staged[part]); return err })
+	return f, err
+}
+
+// write writes a file to our folder and makes it durable.
+func (p *publication) write(part int, f NewFile) error {
 	closed := false
 	defer func() {
 		if !closed {
 			_ = f.Close()
 		}
 	}()
-	from := part.spool.reader()
-	chunk := make([]byte, min(from.Size(), 1<<20))
-	for from.Size() > 0 {
-		n, err := io.ReadFull(from, chunk)
-		if err == io.EOF {
-			break
-		}
-		if err != nil && err != io.ErrUnexpectedEOF {
+	file, from := p.file(part), p.parts[part]
+	chunk := make([]byte, min(from.size, 1<<20))
+	for at := int64(0); at < from.size; at += int64(len(chunk)) {
+		chunk = chunk[:min(int64(len(chunk)), from.size-at)]
+		if err := readFull(from.content, chunk, at); err != nil {
 			return &PublishError{Step: "read " + file, Err: err}
 		}
-		if err := p.do("write "+file, func() error { _, err := f.Write(chunk[:n]); return err }); err != nil {
+		if err := p.do("write "+file, func() error { _, err := f.Write(chunk); return err }); err != nil {
 			return err
 		}
 	}
-	faultpoint.Reach(part.written)
+	faultpoint.Reach(from.written)
 	// After a failed sync the content is gone, whatever a second one says.
 	if err := p.do("sync "+file, f.Sync); err != nil {
 		return err
@@ -180,52 +199,70 @@ func (p *publication) stage(part packPart) error {
 	if err := p.do("close "+file, f.Close); err != nil {
 		return err
 	}
-	faultpoint.Reach(part.synced)
+	faultpoint.Reach(from.synced)
 	return nil
 }
 
-// place renames a file to its final name. A name that is taken is never renamed
-// over: it must hold the same, from another push of the same pack.
-func (p *publication) place(part packPart) error {
-	from := path.Join(p.staging, packFile(p.q.info.ID, part.suffix))
-	to := path.Join(packDir(p.q.storage), path.Base(from))
-	size, err := p.stat(to)
-	if err == nil {
-		return p.compare(to, size, part.spool)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+// place renames the files to their final names. If the name of the pack is taken, it
+// must hold the same, from another push of the same pack, and is never renamed over. If
+// it is not, those of its indexes are free, too, or from an attempt of the same pack.
+func (p *publication) place() error {
+	size, err := p.stat(0)
+	taken := err == nil
+	if !taken && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	renameErr := p.do("rename "+path.Base(to), func() error { return p.files.Rename(from, to) })
-	if renameErr == nil {
-		p.staged = slices.DeleteFunc(p.staged, func(name string) bool { return name == from })
+	for i, part := range p.parts {
+		if taken && i > 0 {
+			size, err = p.stat(i)
+		}
+		switch {
+		case taken && err == nil:
+			err = p.compare(i, size)
+		case !taken || errors.Is(err, fs.ErrNotExist):
+			err = p.rename(i)
+		}
+		if err != nil {
+			return err
+		}
+		faultpoint.Reach(part.renamed)
 	}
-	if renameErr == nil || isCancelled(renameErr) {
-		return renameErr
+	return nil
+}
+
+func (p *publication) final(part int) string { return path.Join(packDir(p.storage), p.file(part)) }
+
+func (p *publication) rename(part int) error {
+	err := p.do("rename "+p.file(part), func() error { return p.store.files.Rename(p.staged[part], p.final(part)) })
+	if err == nil {
+		p.staged[part] = ""
+	}
+	if err == nil || isCancelled(err) {
+		return err
 	}
 	// The answer to a rename that has worked may have been lost, and the repeated
 	// call then finds nothing to rename.
-	if size, err := p.stat(to); err == nil && size == part.spool.size {
+	if size, statErr := p.stat(part); statErr == nil && size == p.parts[part].size {
 		return nil
 	}
-	return renameErr
+	return err
 }
 
-func (p *publication) stat(name string) (size int64, err error) {
-	err = p.do("look at "+path.Base(name), func() (err error) { size, err = p.files.Stat(name); return err })
+func (p *publication) stat(part int) (size int64, err error) {
+	err = p.do("look at "+p.file(part), func() (err error) { size, err = p.store.files.Stat(p.final(part)); return err })
 	return size, err
 }
 
 var errOtherPack = errors.New("another pack has the same name")
 
 // compare reads a file that is there and compares it with ours.
-func (p *publication) compare(name string, size int64, ours *spool) error {
-	step := "compare " + path.Base(name)
+func (p *publication) compare(part int, size int64) error {
+	step, ours := "compare "+p.file(part), p.parts[part]
 	if size != ours.size {
 		return &PublishError{Step: step, Err: errOtherPack}
 	}
 	var f File
-	if err := p.do(step, func() (err error) { f, err = p.files.Open(name); return err }); err != nil {
+	if err := p.do(step, func() (err error) { f, err = p.store.files.Open(p.final(part)); return err }); err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
@@ -236,7 +273,7 @@ func (p *publication) compare(name string, size int64, ours *spool) error {
 		if err := p.do(step, func() error { return readFull(f, theirs, at) }); err != nil {
 			return err
 		}
-		if err := readFull(ours, mine, at); err != nil {
+		if err := readFull(ours.content, mine, at); err != nil {
 			return &PublishError{Step: step, Err: err}
 		}
 		if !bytes.Equal(theirs, mine) {
@@ -249,23 +286,24 @@ func (p *publication) compare(name string, size int64, ours *spool) error {
 // verify looks at the end of the .idx under its final name, which shows that the
 // server has kept what it promised.
 func (p *publication) verify() error {
-	name := path.Join(packDir(p.q.storage), packFile(p.q.info.ID, "idx"))
+	last := len(p.parts) - 1
+	step, idx := "verify "+p.file(last), p.parts[last]
 	const n = 40 // checksums of pack and index
 	got, want := make([]byte, n), make([]byte, n)
-	if err := readFull(&p.q.idx, want, p.q.idx.size-n); err != nil {
-		return &PublishError{Step: "verify " + path.Base(name), Err: err}
+	if err := readFull(idx.content, want, idx.size-n); err != nil {
+		return &PublishError{Step: step, Err: err}
 	}
-	return p.do("verify "+path.Base(name), func() error {
-		f, err := p.files.Open(name)
+	return p.do(step, func() error {
+		f, err := p.store.files.Open(p.final(last))
 		if err != nil {
 			return err
 		}
 		defer func() { _ = f.Close() }()
-		if err := readFull(f, got, p.q.idx.size-n); err != nil {
+		if err := readFull(f, got, idx.size-n); err != nil {
 			return err
 		}
 		if !bytes.Equal(got, want) {
-			return fmt.Errorf("%s does not hold what was written", name)
+			return fmt.Errorf("%s does not hold what was written", p.file(last))
 		}
 		return nil
 	})
@@ -279,26 +317,12 @@ func readFull(r io.ReaderAt, b []byte, offset int64) error {
 	return err
 }
 
-// cleanUp removes what is left of the staging folder. If that fails it stays, and
+// cleanUp removes what is left in the staging folder. If that fails it stays, and
 // nobody reads it.
 func (p *publication) cleanUp() {
 	for _, name := range p.staged {
-		_ = p.files.Remove(name)
-	}
-	_ = p.files.Remove(p.staging)
-}
-
-// keepIndexes puts copies of the indexes where the first reader on this node looks
-// for them. If that fails, the reader gets them from the shared home.
-func (q *Quarantine) keepIndexes() {
-	dir := filepath.Join(q.store.config.LocalHome, localIndexes, q.storage)
-	if os.MkdirAll(dir, 0o777) != nil {
-		return
-	}
-	for _, part := range q.parts()[1:] {
-		content, err := part.spool.bytes()
-		if err == nil {
-			_ = writeLocal(dir, packFile(q.info.ID, part.suffix), content)
+		if name != "" {
+			_ = p.store.files.Remove(name)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/annal-git/annal/domain/git"
@@ -84,16 +86,18 @@ func (q *Quarantine) index(t *table, id git.ObjectID) error {
 	if err := pack.WriteIndex(&q.idx, entries, id); err != nil {
 		return err
 	}
-	if err := pack.WriteReverse(&q.rev, entries, id); err != nil {
-		return err
-	}
 	idx, err := q.idx.bytes()
 	if err != nil {
 		return err
 	}
-	rev, err := q.rev.bytes()
-	if err != nil {
-		return err
+	var rev []byte
+	if len(entries) >= reverseFrom {
+		if err := pack.WriteReverse(&q.rev, entries, id); err != nil {
+			return err
+		}
+		if rev, err = q.rev.bytes(); err != nil {
+			return err
+		}
 	}
 	index, err := pack.ParseIndex(idx, rev)
 	if err != nil {
@@ -110,6 +114,32 @@ func (q *Quarantine) index(t *table, id git.ObjectID) error {
 type spoolFile struct{ *spool }
 
 func (spoolFile) Close() error { return nil }
+
+// keep leaves the published pack with the node, where its first reader finds it: a small
+// one in memory, as the next push will ask for what this one brought, and the indexes of
+// a large one in the local home. If that fails, the reader gets them from the shared home.
+func (q *Quarantine) keep() {
+	s := q.store
+	if q.idx.file == nil && q.rev.file == nil {
+		p := newSharedPack(s, s.newKey(), q.storage, q.info)
+		p.index = q.pack.index
+		close(p.opened)
+		if q.spool.size <= blockSize && q.spool.file == nil {
+			s.blocks.put(blockKey{p.key, 0}, slices.Clone(q.spool.memory))
+		}
+		s.adopt(p)
+		return
+	}
+	dir := filepath.Join(s.config.LocalHome, localIndexes, q.storage)
+	if os.MkdirAll(dir, 0o777) != nil {
+		return
+	}
+	for suffix, spool := range map[string]*spool{"idx": &q.idx, "rev": &q.rev} {
+		if content, err := spool.bytes(); err == nil && len(content) > 0 {
+			_ = writeLocal(dir, packFile(q.info.ID, suffix), content)
+		}
+	}
+}
 
 // Discard forgets the quarantine and removes its files. What was published stays.
 // A second call does nothing.

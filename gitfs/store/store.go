@@ -81,9 +81,15 @@ func (s *Store) Objects(ctx context.Context, storage string, packs []git.Pack) (
 		return nil, err
 	}
 	o := &Objects{store: s, packs: make([]*Pack, len(packs))}
+	if s.pinOpen(storage, packs, o.packs) {
+		return o, nil
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i, info := range packs {
+		if o.packs[i] != nil {
+			continue
+		}
 		group.Go(func() (err error) {
 			o.packs[i], err = s.pin(ctx, storage, info)
 			return err
@@ -94,6 +100,44 @@ func (s *Store) Objects(ctx context.Context, storage string, packs []git.Pack) (
 		return nil, err
 	}
 	return o, nil
+}
+
+// pinOpen pins those of the packs that are open, and reports whether all are.
+func (s *Store) pinOpen(storage string, packs []git.Pack, pinned []*Pack) (all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all = !s.closed
+	for i, info := range packs {
+		p := s.packs[packKey{storage, info.ID}]
+		if p == nil || s.closed || !p.isOpen() {
+			all = false
+			continue
+		}
+		s.use(p)
+		pinned[i] = p
+	}
+	return all
+}
+
+// use counts one more user of a pack. s.mu must be held.
+func (s *Store) use(p *Pack) {
+	p.pins++
+	if p.idle != nil {
+		s.idle.Remove(p.idle)
+		p.idle = nil
+	}
+}
+
+// adopt makes a pack known that is open already: as if somebody had just used it.
+func (s *Store) adopt(p *Pack) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.packs[p.mapKey()] != nil {
+		return
+	}
+	s.packs[p.mapKey()] = p
+	p.idle = s.idle.PushBack(p)
+	_ = s.closeIdle(s.config.IdlePacks) // files that were only read
 }
 
 // pin returns an open pack that stays open until unpin.
@@ -112,11 +156,7 @@ func (s *Store) pin(ctx context.Context, storage string, info git.Pack) (*Pack, 
 			p = newSharedPack(s, s.lastKey, storage, info)
 			s.packs[key] = p
 		}
-		p.pins++
-		if p.idle != nil {
-			s.idle.Remove(p.idle)
-			p.idle = nil
-		}
+		s.use(p)
 		s.mu.Unlock()
 
 		if first {

@@ -67,7 +67,7 @@ type rows struct {
 func (r *rows) Add(events []domain.Recorded) {
 	for _, e := range events {
 		id, ok := repositoryOf(e.Stream)
-		if !ok {
+		if !ok || maintains(e.Event) {
 			continue
 		}
 		moved, byForce := count(e.Event)
@@ -98,6 +98,15 @@ func repositoryOf(stream domain.Stream) (int64, bool) {
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
 	return id, err == nil
+}
+
+// maintains reports whether an event is about how objects are stored: nobody's activity.
+func maintains(event domain.Event) bool {
+	switch event.(type) {
+	case repository.PacksCombined, repository.PacksRemoved:
+		return true
+	}
+	return false
 }
 
 // count tells how many refs an event has moved, and how many of them by force.

@@ -14,8 +14,9 @@ import (
 	"github.com/annal-git/annal/eventstore"
 )
 
-// Arbiter decides pushes: claims whose command is a repository.PushRefs on a
-// repository's stream. The outcome is a []git.RefResult. It decides on the snapshots of a
+// Arbiter decides pushes and what maintenance does to packs: claims whose command is a
+// repository.PushRefs, CombinePacks or RemovePacks on a repository's stream. The outcome
+// of a push is a []git.RefResult. It decides on the snapshots of a
 // Reader's cache and moves them when the pushes are in the log. It implements
 // eventstore.Arbiter.
 type Arbiter struct{ reader *Reader }
@@ -34,7 +35,12 @@ type pending struct {
 // *domain.NotFoundError.
 func (a Arbiter) Warm(ctx context.Context, claim *eventstore.Claim) error {
 	id, ok := repositoryOf(claim.Stream)
-	if _, isPush := claim.Command.(repository.PushRefs); !ok || !isPush {
+	switch claim.Command.(type) {
+	case repository.PushRefs, repository.CombinePacks, repository.RemovePacks:
+	default:
+		ok = false
+	}
+	if !ok {
 		return fmt.Errorf("no arbiter for a %T on %s", claim.Command, claim.Stream)
 	}
 	p := &pending{entry: a.reader.cache.entry(id)}
@@ -132,10 +138,30 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 		claim.Err = domain.NotFound("repository", "The repository no longer exists.")
 		return nil
 	}
-	push := claim.Command.(repository.PushRefs)
+	switch command := claim.Command.(type) {
+	case repository.CombinePacks:
+		event, err := repository.DecideCombine(s.lists, command)
+		if claim.Err = err; err == nil {
+			claim.Events = []domain.Event{*event}
+		}
+	case repository.RemovePacks:
+		if event := repository.DecideRemove(s.lists, command); event != nil {
+			claim.Events = []domain.Event{*event}
+		}
+	case repository.PushRefs:
+		decidePush(claim, s, command)
+	}
+	return nil
+}
+
+func decidePush(claim *eventstore.Claim, s *Snapshot, push repository.PushRefs) {
+	if claim.Err = repository.CheckBase(push, s.removed, s.Version); claim.Err != nil {
+		return
+	}
 	event, results := repository.DecidePush(
 		func(name string) git.ObjectID { ref, _ := s.Refs.Get(name); return ref.ID },
-		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) }, push)
+		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) },
+		push)
 	claim.Outcome = results
 	claim.Refused = slices.ContainsFunc(results, func(r git.RefResult) bool { return !r.OK() })
 	if event != nil {
@@ -151,7 +177,6 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 			claim.Events = append(claim.Events, repository.DefaultBranchChanged{ID: s.Repository, Old: s.Head, New: first})
 		}
 	}
-	return nil
 }
 
 // recorded are the events of a claim as the log will have them, but for their positions.

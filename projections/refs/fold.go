@@ -11,7 +11,7 @@ import (
 
 // NewFold implements projections.Folder.
 func (Projection) NewFold() projections.Fold {
-	return &fold{states: map[domain.RepositoryID]stateFold{}, refs: map[refKey]refRow{}, packs: map[packKey]packRow{}}
+	return &fold{states: map[domain.RepositoryID]stateFold{}, refs: map[refKey]refRow{}, packs: map[packKey]packChange{}}
 }
 
 // Independent implements projections.Folder.
@@ -21,7 +21,7 @@ func (Projection) Independent() bool { return false }
 type fold struct {
 	states map[domain.RepositoryID]stateFold
 	refs   map[refKey]refRow // with the zero id where a ref was deleted
-	packs  map[packKey]packRow
+	packs  map[packKey]packChange
 	bytes  int
 }
 
@@ -29,6 +29,7 @@ type fold struct {
 type stateFold struct {
 	storage, head     *string
 	deleted           *bool
+	removed           *int64
 	version, position int64
 }
 
@@ -42,12 +43,10 @@ func (s stateFold) then(later stateFold) stateFold {
 	if later.deleted == nil {
 		later.deleted = s.deleted
 	}
+	if later.removed == nil {
+		later.removed = s.removed
+	}
 	return later
-}
-
-type packKey struct {
-	repository domain.RepositoryID
-	pack       git.ObjectID
 }
 
 // What a row takes in memory, with its share of the map, in bytes.
@@ -68,7 +67,7 @@ func (f *fold) Add(events []domain.Recorded) {
 		s := stateFold{version: e.Version, position: e.Position}
 		switch event := e.Event.(type) {
 		case repository.Created:
-			s.storage, s.head, s.deleted = &event.Storage, &event.DefaultBranch, &no
+			s.storage, s.head, s.deleted, s.removed = &event.Storage, &event.DefaultBranch, &no, new(int64)
 		case repository.DefaultBranchChanged:
 			s.head = &event.New
 		case repository.Deleted:
@@ -79,10 +78,10 @@ func (f *fold) Add(events []domain.Recorded) {
 			for _, u := range event.Updates {
 				f.setRef(refKey{id, u.Name}, refRow{id: u.New, peeled: u.Peeled})
 			}
-			if event.Pack != nil {
-				f.addPack(packRow{id, *event.Pack, e.Position})
-			}
+		case repository.PacksRemoved:
+			s.removed = &e.Version
 		}
+		packChanges(e, func(pack git.ObjectID, change packChange) { f.changePack(packKey{id, pack}, change) })
 		f.setState(id, s)
 	}
 }
@@ -102,13 +101,12 @@ func (f *fold) setRef(key refKey, row refRow) {
 	f.refs[key] = row
 }
 
-// addPack keeps the first of packs that are the same.
-func (f *fold) addPack(row packRow) {
-	key := packKey{row.repository, row.pack.ID}
-	if _, known := f.packs[key]; !known {
+func (f *fold) changePack(key packKey, change packChange) {
+	before, known := f.packs[key]
+	if !known {
 		f.bytes += packBytes
-		f.packs[key] = row
 	}
+	f.packs[key] = before.then(change)
 }
 
 // Merge implements projections.Fold.
@@ -120,8 +118,8 @@ func (f *fold) Merge(fold projections.Fold) {
 	for key, row := range later.refs {
 		f.setRef(key, row)
 	}
-	for _, row := range later.packs {
-		f.addPack(row)
+	for key, change := range later.packs {
+		f.changePack(key, change)
 	}
 }
 
@@ -137,10 +135,10 @@ func (f *fold) Rows(table string) ([]string, pgx.CopyFromSource) {
 	case "repository_state":
 		for id, s := range f.states {
 			if s.storage != nil {
-				rows = append(rows, []any{int64(id), *s.storage, *s.head, *s.deleted, s.version, s.position})
+				rows = append(rows, []any{int64(id), *s.storage, *s.head, *s.deleted, *s.removed, s.version, s.position})
 			}
 		}
-		return []string{"repository", "storage", "head", "deleted", "version", "position"}, pgx.CopyFromRows(rows)
+		return []string{"repository", "storage", "head", "deleted", "removed", "version", "position"}, pgx.CopyFromRows(rows)
 	case "refs":
 		for key, row := range f.refs {
 			if !row.id.IsZero() {
@@ -149,9 +147,11 @@ func (f *fold) Rows(table string) ([]string, pgx.CopyFromSource) {
 		}
 		return []string{"repository", "name", "id", "peeled"}, pgx.CopyFromRows(rows)
 	default:
-		for key, row := range f.packs {
-			rows = append(rows, []any{int64(key.repository), key.pack[:], row.position, row.pack.Objects, row.pack.Bytes})
+		for key, change := range f.packs {
+			if row := change.row; row != nil {
+				rows = append(rows, []any{int64(key.repository), key.pack[:], row.position, row.pack.Objects, row.pack.Bytes, row.pack.Bitmap})
+			}
 		}
-		return []string{"repository", "pack", "position", "objects", "bytes"}, pgx.CopyFromRows(rows)
+		return []string{"repository", "pack", "position", "objects", "bytes", "bitmap"}, pgx.CopyFromRows(rows)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
 )
 
 // packList is an immutable list of packs, oldest first. A longer list shares the bulk of
@@ -27,6 +28,25 @@ func (l *packList) with(pack git.Pack) *packList {
 	copy(recent, l.recent)
 	recent[len(l.recent)] = pack
 	return &packList{bulk: l.bulk, recent: recent}
+}
+
+// combined returns the list after packs were combined: without the superseded ones, and
+// with the new ones at its end.
+func (l *packList) combined(event repository.PacksCombined) *packList {
+	gone := make(map[git.ObjectID]bool, len(event.Superseded))
+	for _, id := range event.Superseded {
+		gone[id] = true
+	}
+	var bulk []git.Pack
+	for _, pack := range l.list() {
+		if !gone[pack.ID] {
+			bulk = append(bulk, pack)
+		}
+	}
+	for _, pack := range event.Packs {
+		bulk = append(bulk, pack.Pack)
+	}
+	return &packList{bulk: bulk}
 }
 
 // list returns the packs, each once; the slice is not to be changed. The same objects

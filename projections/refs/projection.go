@@ -59,7 +59,7 @@ type changes struct {
 	created []created
 	state   map[domain.RepositoryID]state
 	refs    map[refKey]refRow
-	packs   []packRow
+	packs   map[packKey]packChange
 }
 
 type created struct {
@@ -72,6 +72,7 @@ type created struct {
 type state struct {
 	head              *string
 	deleted           *bool
+	removed           *int64
 	version, position int64
 }
 
@@ -84,14 +85,53 @@ type refRow struct {
 	id, peeled git.ObjectID
 }
 
-type packRow struct {
+type packKey struct {
 	repository domain.RepositoryID
-	pack       git.Pack
-	position   int64
+	pack       git.ObjectID
+}
+
+type packRow struct {
+	pack     repository.CombinedPack
+	position int64
+}
+
+// packChange is what becomes of a row: it may be taken away, and a new one may follow.
+type packChange struct {
+	gone bool
+	row  *packRow
+}
+
+// then returns what two changes make, one after the other. A pack that is listed stays
+// where it was first.
+func (c packChange) then(later packChange) packChange {
+	switch {
+	case later.gone:
+		return later
+	case c.row == nil:
+		c.row = later.row
+	}
+	return c
+}
+
+// packChanges yields what an event does to the list of packs.
+func packChanges(e domain.Recorded, yield func(git.ObjectID, packChange)) {
+	switch event := e.Event.(type) {
+	case repository.RefsUpdated:
+		if event.Pack != nil {
+			yield(event.Pack.ID, packChange{row: &packRow{repository.CombinedPack{Pack: *event.Pack}, e.Position}})
+		}
+	case repository.PacksCombined:
+		for _, id := range event.Superseded {
+			yield(id, packChange{gone: true})
+		}
+		for _, pack := range event.Packs {
+			yield(pack.ID, packChange{row: &packRow{pack, e.Position}})
+		}
+	}
 }
 
 func newChanges() *changes {
-	return &changes{state: map[domain.RepositoryID]state{}, refs: map[refKey]refRow{}}
+	return &changes{state: map[domain.RepositoryID]state{}, refs: map[refKey]refRow{}, packs: map[packKey]packChange{}}
 }
 
 func (c *changes) add(id domain.RepositoryID, e domain.Recorded) {
@@ -107,19 +147,18 @@ func (c *changes) add(id domain.RepositoryID, e domain.Recorded) {
 		s.deleted = &yes
 	case repository.Restored:
 		s.deleted = &no
+	case repository.PacksRemoved:
+		s.removed = &e.Version
 	case repository.RefsUpdated:
-		c.push(id, e, event)
+		for _, u := range event.Updates {
+			c.refs[refKey{id, u.Name}] = refRow{id: u.New, peeled: u.Peeled}
+		}
 	}
+	packChanges(e, func(pack git.ObjectID, change packChange) {
+		key := packKey{id, pack}
+		c.packs[key] = c.packs[key].then(change)
+	})
 	c.state[id] = s // whatever happened, the repository's version has moved
-}
-
-func (c *changes) push(id domain.RepositoryID, e domain.Recorded, event repository.RefsUpdated) {
-	for _, u := range event.Updates {
-		c.refs[refKey{id, u.Name}] = refRow{id: u.New, peeled: u.Peeled}
-	}
-	if event.Pack != nil {
-		c.packs = append(c.packs, packRow{id, *event.Pack, e.Position})
-	}
 }
 
 func (c *changes) queue(flight *pgx.Batch) {
@@ -137,19 +176,22 @@ func (c *changes) queueStates(flight *pgx.Batch) {
 	var repositories, versions, positions []int64
 	var heads []*string
 	var deleted []*bool
+	var removed []*int64
 	for id, s := range c.state {
 		repositories, versions, positions = append(repositories, int64(id)), append(versions, s.version), append(positions, s.position)
-		heads, deleted = append(heads, s.head), append(deleted, s.deleted)
+		heads, deleted, removed = append(heads, s.head), append(deleted, s.deleted), append(removed, s.removed)
 	}
 	if len(repositories) == 0 {
 		return
 	}
 	flight.Queue(`
 		update repository_state s
-		set version = n.version, position = n.position, head = coalesce(n.head, s.head), deleted = coalesce(n.deleted, s.deleted)
-		from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[]) as n (repository, version, position, head, deleted)
+		set version = n.version, position = n.position, head = coalesce(n.head, s.head), deleted = coalesce(n.deleted, s.deleted),
+			removed = coalesce(n.removed, s.removed)
+		from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[])
+			as n (repository, version, position, head, deleted, removed)
 		where s.repository = n.repository`,
-		repositories, versions, positions, heads, deleted)
+		repositories, versions, positions, heads, deleted, removed)
 }
 
 func (c *changes) queueRefs(flight *pgx.Batch) {
@@ -183,19 +225,32 @@ func (c *changes) queuePacks(flight *pgx.Batch) {
 	if len(c.packs) == 0 {
 		return
 	}
-	var repositories, positions, objects, bytes []int64
-	var packs [][]byte
-	for _, row := range c.packs {
-		repositories, positions, packs = append(repositories, int64(row.repository)), append(positions, row.position), append(packs, row.pack.ID[:])
-		objects, bytes = append(objects, row.pack.Objects), append(bytes, row.pack.Bytes)
+	var repositories, positions, objects, bytes, bitmaps, goneFrom []int64
+	var packs, gone [][]byte
+	for key, change := range c.packs {
+		if change.gone {
+			goneFrom, gone = append(goneFrom, int64(key.repository)), append(gone, key.pack[:])
+		}
+		if row := change.row; row != nil {
+			repositories, positions, packs = append(repositories, int64(key.repository)), append(positions, row.position), append(packs, key.pack[:])
+			objects, bytes, bitmaps = append(objects, row.pack.Objects), append(bytes, row.pack.Bytes), append(bitmaps, row.pack.Bitmap)
+		}
+	}
+	if len(gone) > 0 {
+		flight.Queue(`
+			delete from packs p using unnest($1::bigint[], $2::bytea[]) as g (repository, pack)
+			where p.repository = g.repository and p.pack = g.pack`, goneFrom, gone)
+	}
+	if len(packs) == 0 {
+		return
 	}
 	// The same objects pushed again make the same pack: it is there already.
 	flight.Queue(`
-		insert into packs (repository, pack, position, objects, bytes)
-		select repository, pack, position, objects, bytes
-		from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[]) as p (repository, pack, position, objects, bytes)
+		insert into packs (repository, pack, position, objects, bytes, bitmap)
+		select repository, pack, position, objects, bytes, bitmap
+		from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as p (repository, pack, position, objects, bytes, bitmap)
 		on conflict (repository, pack) do nothing`,
-		repositories, packs, positions, objects, bytes)
+		repositories, packs, positions, objects, bytes, bitmaps)
 }
 
 // optional is an id for a column that is null when there is none.

@@ -2,6 +2,7 @@ package refs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
@@ -18,6 +19,7 @@ type Snapshot struct {
 	Refs       *Set
 
 	packs   *packList
+	removed int64 // version at which packs were last removed from the shared home
 	deleted bool
 }
 
@@ -28,6 +30,11 @@ func emptySnapshot(id domain.RepositoryID) *Snapshot {
 // Packs lists the packs that hold the repository's objects, oldest first. The slice is not
 // to be changed.
 func (s *Snapshot) Packs() []git.Pack { return s.packs.list() }
+
+// lists reports whether a pack is among those that the repository is read from.
+func (s *Snapshot) lists(id git.ObjectID) bool {
+	return slices.ContainsFunc(s.Packs(), func(p git.Pack) bool { return p.ID == id })
+}
 
 // exists reports whether there is a repository that is not deleted.
 func (s *Snapshot) exists() bool { return s.Version > 0 && !s.deleted }
@@ -59,6 +66,10 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 			if event.Pack != nil {
 				next.packs = next.packs.with(*event.Pack)
 			}
+		case repository.PacksCombined:
+			next.packs = next.packs.combined(event)
+		case repository.PacksRemoved:
+			next.removed = e.Version
 		case domain.Unknown:
 			return nil, fmt.Errorf("event %d of %s has the type %q, which this version does not know", e.Position, e.Stream, event.Type)
 		}

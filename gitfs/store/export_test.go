@@ -1,0 +1,4 @@
+package store
+
+// ReverseFrom is reverseFrom for tests.
+const ReverseFrom = reverseFrom
