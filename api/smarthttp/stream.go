@@ -20,7 +20,7 @@ const unknownEncoding = "Unknown content encoding."
 // not ok if nobody here can unpack it.
 func (h *Handler) body(c echo.Context, limit int64) (body io.Reader, ok bool) {
 	body = &idleReader{
-		r: c.Request().Body, control: http.NewResponseController(c.Response()), idle: h.Idle,
+		r: c.Request().Body, response: c.Response(), control: http.NewResponseController(c.Response()), idle: h.Idle,
 	}
 	switch c.Request().Header.Get(echo.HeaderContentEncoding) {
 	case "", "identity":
@@ -78,16 +78,22 @@ func (r *limitReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// idleReader gives the client a time in which it has to send something.
+// idleReader gives the client a time in which it has to send something. What is answered to
+// a body that breaks off, or that is no valid HTTP, is a bad request, whatever Git's protocol
+// has to say to it.
 type idleReader struct {
-	r       io.Reader
-	control *http.ResponseController
-	idle    time.Duration
+	r        io.Reader
+	response *echo.Response
+	control  *http.ResponseController
+	idle     time.Duration
 }
 
 func (r *idleReader) Read(b []byte) (int, error) {
 	setReadDeadline(r.control, time.Now().Add(r.idle))
 	n, err := r.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) && !r.response.Committed {
+		r.response.Status = http.StatusBadRequest
+	}
 	if errors.Is(err, io.EOF) {
 		// While the answer is made the client has nothing to send, and the
 		// server listens all the same whether it is still there.
