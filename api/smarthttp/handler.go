@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -32,6 +35,9 @@ type Config struct {
 	Receive      *receivepack.Server
 	Archives     *archive.Archiver
 	Log          *slog.Logger // default slog.Default()
+
+	// Gate lets in the requests that make a pack or bring one; nil lets in all.
+	Gate *admission.Gate
 
 	// MaxFetchRequest bounds the body of a fetch when it is unpacked, in bytes;
 	// default 16 MiB.
@@ -111,10 +117,10 @@ func (h *Handler) handleInfoRefs(c echo.Context) error {
 			}
 		}
 		if write {
-			return h.Receive.Advertise(ctx, w, receiveRepository(a, snapshot, objects),
+			return h.Receive.Advertise(ctx, w, h.receiveRepository(c, a, snapshot, objects),
 				receivepack.Transport{Version: version, Stateless: true})
 		}
-		return h.Upload.Advertise(ctx, w, uploadRepository(a, snapshot, objects),
+		return h.Upload.Advertise(ctx, w, h.uploadRepository(c, a, snapshot, objects),
 			uploadpack.Transport{Version: version, Stateless: true})
 	})
 }
@@ -131,7 +137,7 @@ func (h *Handler) handleUploadPack(c echo.Context) error {
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-upload-pack-result")
-		return h.Upload.Serve(ctx, body, h.writer(c), uploadRepository(a, snapshot, objects),
+		return h.Upload.Serve(ctx, body, h.writer(c), h.uploadRepository(c, a, snapshot, objects),
 			uploadpack.Transport{Version: version, Stateless: true})
 	})
 }
@@ -163,17 +169,46 @@ func (h *Handler) handleReceivePack(c echo.Context) error {
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-receive-pack-result")
-		return h.Receive.Serve(ctx, body, h.writer(c), receiveRepository(a, snapshot, objects),
+		return h.Receive.Serve(ctx, body, h.writer(c), h.receiveRepository(c, a, snapshot, objects),
 			receivepack.Transport{Version: version, Stateless: true})
 	})
 }
 
-func uploadRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *uploadpack.Repository {
-	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips, Past: a.Past}
+func (h *Handler) uploadRepository(c echo.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *uploadpack.Repository {
+	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips, Past: a.Past, Admit: h.admit(c, a)}
 }
 
-func receiveRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
-	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, Allow: a.Allow, Commit: a.Commit}
+func (h *Handler) receiveRepository(c echo.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
+	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, Allow: a.Allow, Commit: a.Commit, Admit: h.admit(c, a)}
+}
+
+// admit returns what has a request wait for its turn. Who does not say who he is queues by
+// his address. A client that is asked to come back later learns when.
+func (h *Handler) admit(c echo.Context, a *Access) func(context.Context) (func(), error) {
+	if h.Gate == nil {
+		return nil
+	}
+	return func(ctx context.Context) (leave func(), err error) {
+		name := "user " + a.User
+		if a.User == "" {
+			name = "address " + clientAddress(c.Request())
+		}
+		leave, err = h.Gate.Enter(ctx, name)
+		var busy *admission.BusyError
+		if errors.As(err, &busy) && !c.Response().Committed {
+			c.Response().Status = http.StatusTooManyRequests
+			c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(busy.RetryAfter.Seconds())))
+		}
+		return leave, err
+	}
+}
+
+func clientAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // open looks up the repository, pins it and calls serve.

@@ -76,7 +76,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	}
 	n.objects, err = store.Open(store.Config{
 		SharedHome: n.settings.SharedHome, LocalHome: filepath.Join(n.settings.Home, "git"), Node: nodeName(),
-		Limits: store.Limits{PackBytes: n.settings.MaxPackSize << 20},
+		Limits: n.settings.storeLimits(),
 	})
 	if err != nil {
 		return err
@@ -100,10 +100,11 @@ func (n *node) open(ctx context.Context) (err error) {
 	git := smarthttp.New(smarthttp.Config{
 		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current},
 		Store:        n.objects,
-		Upload:       uploadpack.New(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs}),
-		Receive:      receivepack.New(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits}),
+		Upload:       uploadpack.New(n.settings.Limits.upload(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs})),
+		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
 		Archives:     archives,
 		Log:          n.log,
+		Gate:         n.settings.Limits.gate(n.metrics), MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})
 	n.site = site.New(site.Config{

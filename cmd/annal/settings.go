@@ -40,6 +40,8 @@ type settings struct {
 
 	PackCacheSize int64 `help:"Disk that the home may use to keep packs made for clones and fetches, in MiB; 0 keeps none." default:"2048" placeholder:"MIB" env:"ANNAL_PACK_CACHE_SIZE"`
 
+	Limits limits `embed:""`
+
 	LogLevel  string `help:"Least important messages to log: debug, info, warn or error." default:"info" placeholder:"LEVEL" env:"ANNAL_LOG_LEVEL"`
 	LogFormat string `help:"Form of the log: text or json." default:"text" placeholder:"FORMAT" env:"ANNAL_LOG_FORMAT"`
 }
@@ -125,6 +127,9 @@ func (s *settings) check() error {
 		return &settingError{"drain-grace", s.DrainGrace.String(), "use a duration from 0s to 1h, such as 30s"}
 	case s.MaxPackSize < 1 || s.MaxPackSize > 1<<20:
 		return &settingError{"max-pack-size", strconv.FormatInt(s.MaxPackSize, 10), "use a number of MiB from 1 to 1048576"}
+	}
+	if err := s.Limits.check(); err != nil {
+		return err
 	}
 	if _, ok := logLevels[s.LogLevel]; !ok {
 		return &settingError{"log-level", s.LogLevel, "use debug, info, warn or error"}

@@ -136,6 +136,13 @@ func (c *Cache) scan() error {
 	return nil
 }
 
+// Has reports whether the pack with a key is there or is being made.
+func (c *Cache) Has(key Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.entries[key] != nil
+}
+
 // Follow returns a reader of the pack with a key. If it is not there and is not being made,
 // what begin returns makes it, on another goroutine. storage names the repository. The caller must close the reader. There
 // is none for a pack that has no room in the cache, or while the disk is full: then the

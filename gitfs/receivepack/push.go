@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/faultpoint"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pktline"
@@ -56,6 +57,13 @@ func (s *Server) Serve(ctx context.Context, r io.Reader, w io.Writer, repo *Repo
 		return nil
 	}
 	p.judgeNames(ctx)
+	if repo.Admit != nil && p.sendsPack() {
+		leave, err := repo.Admit(ctx)
+		if err != nil {
+			return errors.Join(err, p.fail(requestText(err)))
+		}
+		defer leave()
+	}
 	unpack, err := p.take(ctx, in.Rest())
 	for _, c := range p.commands {
 		if c.reason == "" && c.missing {
@@ -233,11 +241,14 @@ func (p *push) drain(r io.Reader) {
 func requestText(err error) string {
 	var refusal *protocol.Refusal
 	var format *pktline.FormatError
+	var busy *admission.BusyError
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Error()
 	case errors.As(err, &format):
 		return format.Error()
+	case errors.As(err, &busy):
+		return busy.Error()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "protocol error: the request is cut off"
 	}

@@ -55,6 +55,9 @@ type Repository struct {
 	// Allow, if set, judges the permission for each ref before the pack is read.
 	// It returns why the update is refused, or "".
 	Allow func(ctx context.Context, u git.RefUpdate) string
+	// Admit, if set, waits for the turn of a push that brings a pack, and returns what ends
+	// it. A *admission.BusyError reaches the client as it is.
+	Admit func(ctx context.Context) (leave func(), err error)
 	// Commit makes the push happen: in one transaction it registers the pack,
 	// moves the refs by compare-and-set and appends the event. It returns one
 	// result for each update; an error means that nothing happened.

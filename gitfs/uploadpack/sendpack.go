@@ -14,10 +14,27 @@ import (
 // sendPack finds and sends what the client lacks. Without a side-band the pack
 // follows bare.
 func (c *conversation) sendPack(ctx context.Context, r *request, s shallowing, common []git.ObjectID) error {
-	c.packing = true
 	p := packing{Server: c.Server, repo: c.repo, graph: c.graph, request: r, ends: s.ends, common: common}
-	if r.band == pktline.SidebandLarge && c.config.Packs != nil {
-		kept := c.config.Packs.Follow(c.packKey(r, s, common), c.repo.Snapshot.Storage, p.begin)
+	keeps := r.band == pktline.SidebandLarge && c.config.Packs != nil
+	var key packcache.Key
+	if keeps {
+		key = c.packKey(r, s, common)
+	}
+	// A pack that is there, or being made for somebody else, costs next to nothing.
+	if c.repo.Admit != nil && !(keeps && c.config.Packs.Has(key)) {
+		leave, err := c.repo.Admit(ctx)
+		if err != nil {
+			c.packing = !c.transport.Stateless // what was written before makes sense to a duplex stream
+			if c.packing && r.band > 0 {
+				err = errors.Join(err, c.out.Flush(), pktline.NewSideband(c.w, r.band).Fatal(userText(err)))
+			}
+			return err
+		}
+		defer leave()
+	}
+	c.packing = true
+	if keeps {
+		kept := c.config.Packs.Follow(key, c.repo.Snapshot.Storage, p.begin)
 		if kept != nil {
 			defer kept.Close()
 			err := c.sendKept(ctx, kept, p)

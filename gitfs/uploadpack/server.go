@@ -11,6 +11,7 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -70,6 +71,9 @@ type Repository struct {
 	// RecentTips, if set, returns what visible refs named in the last minutes:
 	// a client may ask for what it was shown just before a ref moved.
 	RecentTips func(ctx context.Context) ([]git.ObjectID, error)
+	// Admit, if set, waits for the turn of a request for which a pack has to be made, and
+	// returns what ends it. A *admission.BusyError reaches the client as it is.
+	Admit func(ctx context.Context) (leave func(), err error)
 	// Past, if set, gives the repository as it was at a moment that the client names in
 	// the server option "at". A *domain.NotFoundError or *domain.InvalidError is shown to it.
 	Past func(ctx context.Context, moment string) (*gitfs.Snapshot, error)
@@ -185,9 +189,12 @@ func userText(err error) string {
 	var refusal *protocol.Refusal
 	var format *pktline.FormatError
 	var filter *revwalk.FilterError
+	var busy *admission.BusyError
 	switch {
 	case errors.As(err, &refusal):
 		return refusal.Error()
+	case errors.As(err, &busy):
+		return busy.Error()
 	case errors.As(err, &format):
 		return format.Error()
 	case errors.As(err, &filter):
