@@ -20,12 +20,12 @@ import (
 // that do both. It is not safe for concurrent use; after an error it is of no
 // more use.
 type Writer struct {
-	to      io.Writer
-	sum     hash.Hash
-	offset  int64
-	left    uint32
-	header  []byte
-	buffer  bytes.Buffer
+	to     io.Writer
+	sum    hash.Hash
+	offset int64
+	left   uint32
+	header []byte
+	buffer bytes.Buffer
 }
 
 // NewWriter writes the header of a pack of the given number of entries. Writes go
