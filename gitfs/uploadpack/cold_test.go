@@ -66,17 +66,13 @@ func BenchmarkFetch(b *testing.B) {
 				"incr1":    fetchRequest("want "+tip, back(1)),
 				"incr100":  fetchRequest("want "+tip, back(100)),
 			} {
-				for _, state := range []string{"cold", "warm"} {
+				for _, state := range []string{"cold", "cloned", "warm"} {
 					b.Run(name+"/"+state, func(b *testing.B) {
 						server := func() *uploadpack.Server {
 							return uploadpack.New(uploadpack.Config{Commits: revwalk.NewCache(64 << 20)})
 						}
 						kept := server()
-						for b.Loop() {
-							serving := kept
-							if state == "cold" {
-								serving = server()
-							}
+						serve := func(serving *uploadpack.Server, request string) {
 							var size counter
 							err := serving.Serve(b.Context(), strings.NewReader(request), &size,
 								&uploadpack.Repository{Snapshot: snapshot, Objects: objects}, uploadpack.Transport{Version: protocol.V2, Stateless: true})
@@ -84,6 +80,16 @@ func BenchmarkFetch(b *testing.B) {
 								b.Fatal(err)
 							}
 							b.SetBytes(int64(size))
+						}
+						if state == "cloned" {
+							serve(kept, fetchRequest("want "+tip))
+						}
+						for b.Loop() {
+							serving := kept
+							if state == "cold" {
+								serving = server()
+							}
+							serve(serving, request)
 						}
 					})
 				}

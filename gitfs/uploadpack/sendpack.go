@@ -17,6 +17,7 @@ func (c *conversation) sendPack(ctx context.Context, r *request, s shallowing, c
 	c.packing = true
 	p := packing{Server: c.Server, repo: c.repo, graph: c.graph, request: r, ends: s.ends, common: common}
 	if r.band == pktline.SidebandLarge && c.config.Packs != nil {
+		c.noteClone(r, common)
 		kept := c.config.Packs.Follow(c.packKey(r, s, common), c.repo.Snapshot.Storage, p.begin)
 		if kept != nil {
 			defer kept.Close()
