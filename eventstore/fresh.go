@@ -100,8 +100,7 @@ func (l *Log) readFresh(ctx context.Context, aboard []*question) error {
 	}
 	places := map[seen]int{}
 	var different []*question
-	var streams []string
-	var versions, positions []int64
+	streams, versions, positions := []string{}, []int64{}, []int64{} // nil would be null
 	for _, q := range aboard {
 		if q.tail == nil {
 			continue

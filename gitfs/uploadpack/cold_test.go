@@ -1,9 +1,7 @@
 package uploadpack_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -39,7 +37,7 @@ func BenchmarkFetch(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }() // was only read
 			memory := gitfstest.Serve(b, config, repository)
 			snapshot, err := memory.Snapshot(b.Context())
 			if err != nil {
@@ -101,6 +99,3 @@ func BenchmarkFetch(b *testing.B) {
 type counter int64
 
 func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
-
-var _ io.Writer = (*counter)(nil)
-var _ = bytes.MinRead
