@@ -100,8 +100,7 @@ func (l *Log) readFresh(ctx context.Context, aboard []*question) error {
 	}
 	places := map[seen]int{}
 	var different []*question
-	var streams []string
-	var versions, positions []int64
+	streams, versions, positions := []string{}, []int64{}, []int64{} // nil would be null
 	for _, q := range aboard {
 		if q.tail == nil {
 			continue
@@ -126,7 +125,9 @@ func (l *Log) readFresh(ctx context.Context, aboard []*question) error {
 	var id uuid.UUID
 	var body *string
 	var decisions []decision
+	var head int64
 	_, err = pgx.ForEachRow(rows, []any{&n, &position, &stream, &version, &at, &id, &name, &body}, func() error {
+		head = max(head, position)
 		if n == 0 {
 			decisions = append(decisions, decision{domain.Stream(stream), position})
 			return nil
@@ -140,6 +141,7 @@ func (l *Log) readFresh(ctx context.Context, aboard []*question) error {
 		return fmt.Errorf("read what is new in the log: %w", err)
 	}
 	l.decided.learn(decisions, known)
+	l.follower.saw(head)
 	for _, q := range aboard {
 		if q.tail == nil {
 			continue

@@ -14,6 +14,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/receivepack"
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/gitfs/store"
@@ -74,10 +75,15 @@ func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory, c
 	t.Helper()
 	s := &site{memory: memory}
 	commits := revwalk.NewCache(8 << 20)
+	packs, err := packcache.Open(packcache.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(packs.Close)
 	config := smarthttp.Config{
 		Repositories: s,
 		Store:        objects,
-		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits}),
+		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits, Packs: packs}),
 		Archives:     archive.NewArchiver(objects),
 		Receive:      receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
 	}

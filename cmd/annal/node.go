@@ -36,12 +36,18 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/workers"
 )
 
-// Memory that caches may take, in bytes.
+// Memory that caches may take, in bytes. What is read of packs again and again is in the
+// system's memory, too, and packs that many ask for are in files; so these are small.
 const (
 	refsCacheBytes   = 256 << 20
-	commitCacheBytes = 256 << 20
+	commitCacheBytes = 32 << 20
+	blockCacheBytes  = 32 << 20
+	baseCacheBytes   = 24 << 20
+	closureBytes     = 16 << 20
+	answerBytes      = 8 << 20
 )
 
 // bitbucketVersion is the version that clients are told: it decides which features
@@ -59,6 +65,7 @@ type node struct {
 
 	objects    *store.Store
 	packs      *packcache.Cache // nil if none are kept
+	workers    *workers.Group   // those that need objects
 	site       *echo.Echo
 	setupToken string
 }
@@ -76,6 +83,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	}
 	n.objects, err = store.Open(store.Config{
 		SharedHome: n.settings.SharedHome, LocalHome: filepath.Join(n.settings.Home, "git"), Node: nodeName(),
+		BlockCacheBytes: blockCacheBytes, BaseCacheBytes: baseCacheBytes,
 		Limits: n.settings.storeLimits(),
 	})
 	if err != nil {
@@ -97,10 +105,14 @@ func (n *node) open(ctx context.Context) (err error) {
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
+	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs, ClosureBytes: closureBytes, AnswerBytes: answerBytes}))
+	warm := newWarmer(upload, n.objects, current, n.log)
+	n.workers = workers.NewGroup(n.log)
+	n.workers.Start(ctx, warm)
 	git := smarthttp.New(smarthttp.Config{
-		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current},
+		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current, warm.pushed},
 		Store:        n.objects,
-		Upload:       uploadpack.New(n.settings.Limits.upload(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs})),
+		Upload:       upload,
 		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
 		Archives:     archives,
 		Log:          n.log,
@@ -120,6 +132,9 @@ type gitPart struct{ handler *smarthttp.Handler }
 func (p gitPart) Mount(e *echo.Echo) { p.handler.Register(e.Group("/scm")) }
 
 func (n *node) close() {
+	if n.workers != nil {
+		n.workers.Stop()
+	}
 	if n.packs != nil {
 		n.packs.Close()
 	}

@@ -29,6 +29,7 @@ type repositories struct {
 	log       *eventstore.Log
 	gate      *permission.Gate
 	snapshots snapshots
+	pushed    func(domain.RepositoryID) // called after each push
 }
 
 // Open implements smarthttp.Repositories. For a caller who has been here before, one
@@ -62,7 +63,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 	if write {
 		meta := metadata(request, pass.Caller)
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
-			return refs.Push(ctx, r.log, pass.Repository, push, meta)
+			results, err := refs.Push(ctx, r.log, pass.Repository, push, meta)
+			r.pushed(pass.Repository)
+			return results, err
 		}
 	}
 	return opened, nil

@@ -14,3 +14,11 @@ func ReadFile(t testing.TB, path string) string {
 	}
 	return string(data)
 }
+
+// WriteFile writes a file that the test needs.
+func WriteFile(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -121,6 +121,14 @@ func (m *Memory) Commit(_ context.Context, push repository.PushRefs) ([]git.RefR
 	return results, nil
 }
 
+// Move makes the repository have other packs and refs, as pushes would.
+func (m *Memory) Move(packs []git.Pack, refs ...git.Ref) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.packs, m.refs = packs, NewRefs(refs...)
+	m.version++
+}
+
 // Pushes returns the events of all pushes that moved something.
 func (m *Memory) Pushes() []*repository.RefsUpdated {
 	m.mu.Lock()

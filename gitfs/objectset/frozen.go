@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 // Frozen is a Set that does not need its packs to be open.
@@ -31,20 +32,54 @@ func (f *Frozen) Bytes() int64 {
 	return bytes
 }
 
-// Thaw copies a frozen set back. It fails if places have changed since: when a pack
-// is gone, or a new one is larger than one of the old.
+// Thaw copies a frozen set back, to places that may have more packs by now. It fails if a
+// pack is gone that held some of the set.
 func (p *Places) Thaw(f *Frozen) (*Set, bool) {
-	if len(p.packs) < len(f.packs) {
-		return nil, false
-	}
+	s := New(p)
+	was := make([]bool, len(p.packs)) // by rank: whether there was that pack
+	last := -1
 	for i, id := range f.packs {
-		if p.packs[i].ID() != id {
-			return nil, false
+		rank := slices.IndexFunc(p.packs, func(pack *store.Pack) bool { return pack.ID() == id })
+		switch {
+		case rank < 0 && f.members[i].len == 0:
+			continue
+		case rank <= last:
+			return nil, false // gone, or packs of equal size have changed their order
+		}
+		last, was[rank] = rank, true
+		s.packs[rank] = members{slices.Clone(f.members[i].words), f.members[i].len}
+	}
+	s.len = f.len
+	for rank := range p.packs {
+		if !was[rank] && rank < last {
+			s.move(rank)
 		}
 	}
-	s := &Set{places: p, packs: copyMembers(f.members), len: f.len}
-	s.packs = append(s.packs, make([]members, len(p.packs)-len(f.packs))...)
 	return s, true
+}
+
+// move gives the objects of the set that are in the pack of a rank their place there, if
+// that was behind it.
+func (s *Set) move(rank int) {
+	index := s.places.packs[rank].Index()
+	for pos := range index.Len() {
+		id := index.ID(pos)
+		if at, _ := s.places.Find(id); at.Pack != rank {
+			continue
+		}
+		for behind := rank + 1; behind < len(s.packs); behind++ {
+			old, ok := s.places.packs[behind].Index().Find(id)
+			if !ok || !s.HasAt(Place{behind, old}) {
+				continue
+			}
+			m := &s.packs[behind]
+			m.words[old/64] &^= 1 << (old % 64)
+			m.len--
+			s.len--
+			s.AddAt(Place{rank, pos})
+			break
+		}
+	}
 }
 
 func copyMembers(list []members) []members {

@@ -70,21 +70,52 @@ func (s *Set) Places() *Places { return s.places }
 // the repository has such an object at all.
 func (s *Set) Add(id git.ObjectID) (added, found bool) {
 	at, ok := s.places.Find(id)
-	if !ok {
-		return false, false
-	}
+	return ok && s.AddAt(at), ok
+}
+
+// AddAt is Add for an object whose place is known.
+func (s *Set) AddAt(at Place) (added bool) {
 	m := &s.packs[at.Pack]
 	if m.words == nil {
 		m.words = make([]uint64, (s.places.packs[at.Pack].Index().Len()+63)/64)
 	}
 	word, bit := &m.words[at.Pos/64], uint64(1)<<(at.Pos%64)
 	if *word&bit != 0 {
-		return false, true
+		return false
 	}
 	*word |= bit
 	m.len++
 	s.len++
-	return true, true
+	return true
+}
+
+// Join puts all objects of another set with the same places into the set.
+func (s *Set) Join(other *Set) {
+	s.combine(other, func(mine, others uint64) uint64 { return mine | others })
+}
+
+// Drop takes all objects of another set with the same places out of the set.
+func (s *Set) Drop(other *Set) {
+	s.combine(other, func(mine, others uint64) uint64 { return mine &^ others })
+}
+
+func (s *Set) combine(other *Set, with func(mine, others uint64) uint64) {
+	for rank := range other.packs {
+		mine, others := &s.packs[rank], other.packs[rank].words
+		if others == nil {
+			continue
+		}
+		if mine.words == nil {
+			mine.words = make([]uint64, len(others))
+		}
+		s.len -= mine.len
+		mine.len = 0
+		for i := range others {
+			mine.words[i] = with(mine.words[i], others[i])
+			mine.len += bits.OnesCount64(mine.words[i])
+		}
+		s.len += mine.len
+	}
 }
 
 // Has reports whether id is in the set. The nil set is empty.

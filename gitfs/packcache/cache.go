@@ -90,6 +90,9 @@ func Open(config Config) (*Cache, error) {
 	return c, nil
 }
 
+// Dir is the folder of the cache.
+func (c *Cache) Dir() string { return c.config.Dir }
+
 // Close stops what is being made and waits for it.
 func (c *Cache) Close() {
 	c.stop()
@@ -187,6 +190,30 @@ func (c *Cache) Follow(key Key, storage string, begin func() Make) *Reader {
 	})
 	return &Reader{entry: e}
 }
+
+// Fill makes a pack, unless it is there, without anybody reading it. It returns when that
+// is done.
+func (c *Cache) Fill(ctx context.Context, key Key, storage string, begin func() Make) error {
+	c.mu.Lock()
+	known := c.entries[key] != nil
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	r := c.Follow(key, storage, begin)
+	if r == nil {
+		return nil
+	}
+	defer r.Close()
+	_, err := wait(ctx, r.entry, maxFill, func(e *entry) (struct{}, bool) { return struct{}{}, e.done }, struct{}{})
+	if errors.Is(err, ErrNoRoom) {
+		return nil
+	}
+	return err
+}
+
+// maxFill is how long Fill waits.
+const maxFill = time.Hour
 
 // use notes that an entry is used, and opens its file; the lock is held.
 func (c *Cache) use(r *Reader) (err error) {

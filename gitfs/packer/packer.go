@@ -19,6 +19,9 @@ type Request struct {
 	// Known are objects that the reader has and deltas may be based on, which
 	// makes the pack a thin one. Nil makes a pack that stands for itself.
 	Known *objectset.Set
+	// More, if set, is asked for more of them when a base is not among Known. It may
+	// return nil.
+	More func() (*objectset.Set, error)
 	// OffsetDeltas allows bases to be named by their distance, which is shorter.
 	OffsetDeltas bool
 }
@@ -79,7 +82,26 @@ type packing struct {
 	out     *pack.Writer
 	written []placement               // by rank of the pack
 	hoisted map[objectset.Place]int64 // bases written before their turn, and where
+	more    *objectset.Set            // what More has returned
 	stats   Stats
+}
+
+// known reports whether the reader has an object.
+func (p *packing) known(at objectset.Place) (bool, error) {
+	if p.Known == nil {
+		return false, nil
+	}
+	if p.Known.HasAt(at) {
+		return true, nil
+	}
+	if p.More != nil {
+		var err error
+		if p.more, err = p.More(); err != nil {
+			return false, err
+		}
+		p.More = nil
+	}
+	return p.more != nil && p.more.HasAt(at), nil
 }
 
 // base returns where in the output the object at a place has been written.

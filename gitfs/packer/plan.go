@@ -53,8 +53,8 @@ func (p *packing) plan(rank int, source *store.Pack, e pack.Entry, flush func() 
 	reference := plan{entry: pack.Entry{Kind: pack.RefDelta, Size: e.Size, BaseID: id}}
 	switch {
 	case !p.Objects.HasAt(at):
-		if p.Known != nil && p.Known.HasAt(at) {
-			return reference, nil
+		if known, err := p.known(at); known || err != nil {
+			return reference, err
 		}
 		return plan{whole: true}, nil
 	default:

@@ -30,11 +30,17 @@ type Closures struct {
 type closureKey [sha256.Size]byte
 
 type closure struct {
-	key     closureKey
-	storage string
-	tips    []git.ObjectID
-	set     *objectset.Frozen
-	bytes   int64
+	key        closureKey
+	storage    string
+	tips       []git.ObjectID
+	set, blobs *objectset.Frozen
+	bytes      int64
+}
+
+// Closure is what some tips reach. The caller may change it.
+type Closure struct {
+	Objects *objectset.Set
+	Blobs   *objectset.Set // the files among the objects that trees name
 }
 
 // NewClosures makes a Closures that takes at most the given number of bytes.
@@ -42,28 +48,76 @@ func NewClosures(bytes int64) *Closures {
 	return &Closures{limit: bytes, entries: map[closureKey]*list.Element{}, recent: list.New()}
 }
 
-// Reachable returns all objects that the tips reach, which may be of any type. The
-// caller may change the set. storage names the repository. progress may be nil.
-func (c *Closures) Reachable(ctx context.Context, g *Graph, objects *store.Objects, storage string, tips []git.ObjectID, progress func(int)) (*objectset.Set, error) {
-	if set, ok := c.Known(objects, storage, tips); ok {
-		return set, nil
+// Reachable returns all objects that the tips reach, which may be of any type. storage
+// names the repository. progress may be nil.
+func (c *Closures) Reachable(ctx context.Context, g *Graph, objects *store.Objects, storage string, tips []git.ObjectID, progress func(int)) (Closure, error) {
+	if known, ok := c.Known(objects, storage, tips); ok {
+		return known, nil
+	}
+	known, ok, err := c.Near(ctx, g, objects, storage, tips, progress)
+	if ok || err != nil {
+		return known, err
 	}
 	tips = sorted(tips)
-	set, err := c.extend(ctx, g, objects, storage, tips, progress)
+	found, err := g.Enumerate(ctx, objects, Selection{Wants: tips, Blobs: true, Progress: progress})
 	if err != nil {
-		return nil, err
+		return Closure{}, err
 	}
-	c.put(&closure{key: keyOf(storage, tips), storage: storage, tips: tips, set: set.Freeze()})
-	return set, nil
+	known = Closure{found.Send, found.Blobs}
+	c.put(storage, tips, known)
+	return known, nil
 }
 
 // Known is Reachable if the answer is at hand.
-func (c *Closures) Known(objects *store.Objects, storage string, tips []git.ObjectID) (*objectset.Set, bool) {
+func (c *Closures) Known(objects *store.Objects, storage string, tips []git.ObjectID) (Closure, bool) {
 	known := c.get(keyOf(storage, sorted(tips)))
 	if known == nil {
-		return nil, false
+		return Closure{}, false
 	}
-	return objectset.PlacesOf(objects).Thaw(known.set)
+	return known.thaw(objectset.PlacesOf(objects))
+}
+
+func (known *closure) thaw(places *objectset.Places) (Closure, bool) {
+	set, ok := places.Thaw(known.set)
+	if !ok {
+		return Closure{}, false
+	}
+	blobs, ok := places.Thaw(known.blobs)
+	return Closure{set, blobs}, ok
+}
+
+// nearby is how many of the answers for a repository are looked at for one that is wholly
+// inside of another.
+const nearby = 4
+
+// Near is Reachable if an older answer is wholly inside of this one, so that only what is
+// new has to be looked for.
+func (c *Closures) Near(ctx context.Context, g *Graph, objects *store.Objects, storage string, tips []git.ObjectID, progress func(int)) (near Closure, ok bool, err error) {
+	if known, ok := c.Known(objects, storage, tips); ok {
+		return known, true, nil
+	}
+	tips = sorted(tips)
+	places := objectset.PlacesOf(objects)
+	for _, older := range c.latest(storage) {
+		near, ok := older.thaw(places)
+		if !ok {
+			continue
+		}
+		if inside, err := g.reachesAll(ctx, tips, older.tips); err != nil {
+			return Closure{}, false, err
+		} else if !inside {
+			continue
+		}
+		found, err := g.Enumerate(ctx, objects, Selection{Wants: tips, Haves: older.tips, Blobs: true, Progress: progress})
+		if err != nil {
+			return Closure{}, false, err
+		}
+		near.Objects.Join(found.Send)
+		near.Blobs.Join(found.Blobs)
+		c.put(storage, tips, near)
+		return near, true, nil
+	}
+	return Closure{}, false, nil
 }
 
 // sorted returns the ids in order, each once.
@@ -84,36 +138,6 @@ func keyOf(storage string, tips []git.ObjectID) closureKey {
 		_, _ = h.Write(id[:])
 	}
 	return closureKey(h.Sum(nil))
-}
-
-// extend works the answer out, from an older one if there is one that is wholly
-// inside.
-func (c *Closures) extend(ctx context.Context, g *Graph, objects *store.Objects, storage string, tips []git.ObjectID, progress func(int)) (*objectset.Set, error) {
-	selection := Selection{Wants: tips, Progress: progress}
-	places := objectset.PlacesOf(objects)
-	var base *objectset.Set
-	if older := c.latest(storage); older != nil {
-		if set, ok := places.Thaw(older.set); ok {
-			inside, err := g.reachesAll(ctx, tips, older.tips)
-			if err != nil {
-				return nil, err
-			}
-			if inside {
-				base, selection.Haves = set, older.tips
-			}
-		}
-	}
-	found, err := g.Enumerate(ctx, objects, selection)
-	if err != nil {
-		return nil, err
-	}
-	if base == nil {
-		return found.Send, nil
-	}
-	for id := range found.Send.All() {
-		base.Add(id)
-	}
-	return base, nil
 }
 
 // reachesAll reports whether the tips reach all of the older ones.
@@ -149,20 +173,21 @@ func (c *Closures) get(key closureKey) *closure {
 	return element.Value.(*closure)
 }
 
-// latest returns the answer for a repository that was used last.
-func (c *Closures) latest(storage string) *closure {
+// latest returns the answers for a repository that were used last.
+func (c *Closures) latest(storage string) (latest []*closure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for element := c.recent.Front(); element != nil; element = element.Next() {
+	for element := c.recent.Front(); element != nil && len(latest) < nearby; element = element.Next() {
 		if known := element.Value.(*closure); known.storage == storage {
-			return known
+			latest = append(latest, known)
 		}
 	}
-	return nil
+	return latest
 }
 
-func (c *Closures) put(known *closure) {
-	known.bytes = known.set.Bytes() + int64(len(known.tips)*len(git.ZeroID)) + 256
+func (c *Closures) put(storage string, tips []git.ObjectID, found Closure) {
+	known := &closure{key: keyOf(storage, tips), storage: storage, tips: tips, set: found.Objects.Freeze(), blobs: found.Blobs.Freeze()}
+	known.bytes = known.set.Bytes() + known.blobs.Bytes() + int64(len(known.tips)*len(git.ZeroID)) + 256
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element, ok := c.entries[known.key]; ok {

@@ -38,12 +38,26 @@ func TestClosuresAsGitLists(t *testing.T) {
 				if len(tips) == 0 {
 					continue
 				}
-				set, err := closures.Reachable(t.Context(), revwalk.NewGraph(objects, cache), objects, gitfstest.Storage, parse(tips...), nil)
+				found, err := closures.Reachable(t.Context(), revwalk.NewGraph(objects, cache), objects, gitfstest.Storage, parse(tips...), nil)
 				require.NoError(t, err)
 				want := strings.Fields(gitfstest.Git(t, repository, append([]string{"rev-list", "--objects", "--no-object-names"}, tips...)...))
 				slices.Sort(want)
-				require.Equal(t, want, texts(slices.Collect(set.All())))
+				require.Equal(t, want, texts(slices.Collect(found.Objects.All())))
+				require.Equal(t, found.Objects.Len(), len(want))
+				require.Equal(t, blobs(t, repository, want), texts(slices.Collect(found.Blobs.All())))
 			}
 		}
 	})
+}
+
+// blobs picks the files among objects.
+func blobs(t *testing.T, repository string, ids []string) []string {
+	t.Helper()
+	picked := []string{}
+	for line := range strings.Lines(gitfstest.GitInput(t, repository, []byte(strings.Join(ids, "\n")), "cat-file", "--batch-check=%(objectname) %(objecttype)")) {
+		if id, blob := strings.CutSuffix(strings.TrimSpace(line), " blob"); blob {
+			picked = append(picked, id)
+		}
+	}
+	return picked
 }

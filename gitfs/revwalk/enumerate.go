@@ -21,6 +21,8 @@ type Selection struct {
 	// Sparse says that histories are cut off, so that where they meet may be
 	// beyond the cut: then the trees of the haves themselves count as known.
 	Sparse bool
+	// Blobs asks for the files among what is sent.
+	Blobs bool
 	// Progress, if set, is called from time to time with the number of objects
 	// found so far.
 	Progress func(objects int)
@@ -33,6 +35,8 @@ type Objects struct {
 	// Known is some of what is had: the objects of the boundary's trees, in the
 	// folders where something changed. They may serve as bases of thin deltas.
 	Known *objectset.Set
+	// Blobs is the files in Send that trees there name, if they were asked for.
+	Blobs *objectset.Set
 }
 
 // maxTreeDepth bounds how far folders may be nested.
@@ -52,13 +56,16 @@ func (g *Graph) Enumerate(ctx context.Context, objects *store.Objects, s Selecti
 		ctx: ctx, g: g, objects: objects, s: s,
 		send: objectset.New(places), known: objectset.New(places),
 	}
+	if s.Blobs {
+		e.blobs = objectset.New(places)
+	}
 	if s.Filter.trees {
 		e.depths = map[git.ObjectID]int{}
 	}
 	if err := e.run(); err != nil {
 		return nil, err
 	}
-	return &Objects{Send: e.send, Known: e.known}, nil
+	return &Objects{Send: e.send, Known: e.known, Blobs: e.blobs}, nil
 }
 
 type enumeration struct {
@@ -67,6 +74,7 @@ type enumeration struct {
 	objects     *store.Objects
 	s           Selection
 	send, known *objectset.Set
+	blobs       *objectset.Set       // nil if nobody asks
 	depths      map[git.ObjectID]int // with a tree filter: where each tree was met highest
 	reported    int
 }
@@ -301,13 +309,17 @@ func (e *enumeration) wantedTrees(trees []git.ObjectID) error {
 
 func (e *enumeration) blob(id git.ObjectID, depth int) error {
 	f := e.s.Filter
-	if !f.sends(depth) || e.known.Has(id) {
+	if !f.sends(depth) || f.blobs && f.blobLimit == 0 {
 		return nil
 	}
-	if f.blobs {
-		if f.blobLimit == 0 || e.send.Has(id) {
-			return nil
-		}
+	at, ok := e.send.Places().Find(id)
+	if !ok {
+		return fmt.Errorf("object %s: %w", id, store.ErrNotFound)
+	}
+	if e.known.HasAt(at) {
+		return nil
+	}
+	if f.blobs && !e.send.HasAt(at) {
 		_, size, err := e.objects.Header(e.ctx, id)
 		if err != nil {
 			return fmt.Errorf("read size of blob %s: %w", id, err)
@@ -316,8 +328,13 @@ func (e *enumeration) blob(id git.ObjectID, depth int) error {
 			return nil
 		}
 	}
-	_, err := e.add(e.send, id)
-	return err
+	if e.send.AddAt(at) {
+		e.report()
+	}
+	if e.blobs != nil {
+		e.blobs.AddAt(at)
+	}
+	return nil
 }
 
 // read calls visit for each entry of a tree but links to other repositories.
@@ -354,9 +371,13 @@ func (e *enumeration) add(set *objectset.Set, id git.ObjectID) (added bool, err 
 	if !found {
 		return false, fmt.Errorf("object %s: %w", id, store.ErrNotFound)
 	}
+	e.report()
+	return added, nil
+}
+
+func (e *enumeration) report() {
 	if n := e.send.Len(); n >= e.reported+progressStep && e.s.Progress != nil {
 		e.reported = n
 		e.s.Progress(n)
 	}
-	return added, nil
 }

@@ -78,6 +78,9 @@ func (f *Filter) limitBlobs(n int64) {
 	}
 }
 
+// NoBlobs reports whether the filter leaves out all files and nothing else.
+func (f Filter) NoBlobs() bool { return f.blobs && f.blobLimit == 0 && !f.trees }
+
 // String writes the filter in one way, whatever way it was asked for.
 func (f Filter) String() string {
 	var parts []string

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +25,11 @@ import (
 	"github.com/annal-git/annal/gitfs/uploadpack"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Each check starts git some hundred times. -rapid.checks overrides this.
+	_ = flag.Set("rapid.checks", "5")
+	goleak.VerifyTestMain(m)
+}
 
 // daemon serves one repository over git://, which is one duplex stream for each
 // command, as SSH is.

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/objectset"
 	"github.com/annal-git/annal/gitfs/packcache"
 	"github.com/annal-git/annal/gitfs/packer"
 	"github.com/annal-git/annal/gitfs/revwalk"
@@ -64,9 +65,20 @@ func (p packing) count(ctx context.Context, progress func(int)) (*revwalk.Object
 
 func (p packing) find(ctx context.Context, progress func(int)) (*revwalk.Objects, error) {
 	r := p.request
-	if len(p.common) == 0 && len(p.ends) == 0 && r.filter.IsZero() {
-		set, err := p.closures.Reachable(ctx, p.graph, p.repo.Objects, p.repo.Snapshot.Storage, r.wants, progress)
-		return &revwalk.Objects{Send: set}, err
+	if len(p.common) == 0 && len(p.ends) == 0 && (r.filter.IsZero() || r.filter.NoBlobs()) {
+		all, err := p.closures.Reachable(ctx, p.graph, p.repo.Objects, p.repo.Snapshot.Storage, r.wants, progress)
+		if err != nil {
+			return nil, err
+		}
+		if r.filter.NoBlobs() {
+			all.Objects.Drop(all.Blobs)
+			for _, id := range r.wants { // what is asked for by name is sent whatever the filter says
+				if all.Blobs.Has(id) {
+					all.Objects.Add(id)
+				}
+			}
+		}
+		return &revwalk.Objects{Send: all.Objects}, nil
 	}
 	return p.graph.Cut(p.ends).Enumerate(ctx, p.repo.Objects, revwalk.Selection{
 		Wants:    r.wants,
@@ -98,6 +110,20 @@ func (p packing) write(ctx context.Context, w io.Writer, found *revwalk.Objects)
 	request := packer.Request{Objects: found.Send, OffsetDeltas: p.request.offsets}
 	if p.request.thin {
 		request.Known = found.Known
+		if len(p.common) > 0 && len(p.ends) == 0 && p.request.filter.IsZero() && len(p.request.shallow) == 0 {
+			request.More = func() (*objectset.Set, error) { return p.had(ctx, found) }
+		}
 	}
 	return packer.Write(ctx, w, p.repo.Objects, request)
+}
+
+// had returns all that the client has of what it wants: what that reaches and is not sent
+// is reached by what the client has. Nil if that is not known without much work.
+func (p packing) had(ctx context.Context, found *revwalk.Objects) (*objectset.Set, error) {
+	all, ok, err := p.closures.Near(ctx, p.graph, p.repo.Objects, p.repo.Snapshot.Storage, p.request.wants, nil)
+	if err != nil || !ok {
+		return nil, err
+	}
+	all.Objects.Drop(found.Send)
+	return all.Objects, nil
 }

@@ -34,6 +34,7 @@ func (c *conversation) sendPack(ctx context.Context, r *request, s shallowing, c
 	}
 	c.packing = true
 	if keeps {
+		c.noteClone(r, common)
 		kept := c.config.Packs.Follow(key, c.repo.Snapshot.Storage, p.begin)
 		if kept != nil {
 			defer kept.Close()

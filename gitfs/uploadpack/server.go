@@ -41,6 +41,7 @@ type Server struct {
 	config   Config
 	closures *revwalk.Closures
 	answers  *answers
+	popular  popularity
 	counting chan struct{} // a token for each request that looks for objects
 }
 

@@ -85,14 +85,15 @@ func (c *conversation) unreached(ctx context.Context, starts, tips, ids []git.Ob
 	}
 	defer leave()
 	if len(files) > 0 {
-		set, ok := c.closures.Known(c.repo.Objects, c.repo.Snapshot.Storage, tips)
+		known, ok := c.closures.Known(c.repo.Objects, c.repo.Snapshot.Storage, tips)
+		reached := known.Objects
 		if !ok {
 			// Most often these are the files of a tip that somebody checks out.
-			if set, err = c.tipTrees(ctx, starts); err != nil {
+			if reached, err = c.tipTrees(ctx, starts); err != nil {
 				return nil, err
 			}
 		}
-		rest = append(rest, slices.DeleteFunc(files, set.Has)...)
+		rest = append(rest, slices.DeleteFunc(files, reached.Has)...)
 	}
 	if len(rest) == 0 {
 		return nil, nil
@@ -101,7 +102,7 @@ func (c *conversation) unreached(ctx context.Context, starts, tips, ids []git.Ob
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(rest, all.Has), nil
+	return slices.DeleteFunc(rest, all.Objects.Has), nil
 }
 
 // maxTipTrees is how many tips are looked through before everything is.
