@@ -12,16 +12,18 @@ import (
 )
 
 func (a *API) diffRoutes() []route {
-	query := []string{"contextLines", "whitespace", "srcPath", "autoSrcPath", "since", "withComments"}
-	of := func(path, summary string, handle handler, more ...string) []route {
+	query := []string{"contextLines", "whitespace", "srcPath"}
+	of := func(path, summary string, handle handler, more ...string) (whole, one route) {
 		r := route{method: http.MethodGet, summary: summary, handle: handle, query: append(more, query...), answer: restDiffs{}}
-		whole, one := r, r
+		whole, one = r, r
 		whole.path, one.path, one.tail = repositoryPath+path, repositoryPath+path+"/{path}", true
-		return []route{whole, one}
+		return whole, one
 	}
-	routes := of("/commits/{commitId}/diff", "Get what a commit changed, line by line", a.handleCommitDiff)
-	routes = append(routes, of("/diff", "Get what differs between two commits, line by line", a.handleDiff, "until")...)
-	return append(routes, of("/compare/diff", "Get what the commits of one branch and not of another change, line by line", a.handleCompareDiff, "from", "to", "fromRepo")...)
+	commit, commitPath := of("/commits/{commitId}/diff", "Get what a commit changed, line by line", a.handleCommitDiff, "since", "autoSrcPath", "withComments")
+	diff, diffPath := of("/diff", "Get what differs between two commits, line by line", a.handleDiff, "until", "since")
+	compare, comparePath := of("/compare/diff", "Get what the commits of one branch and not of another change, line by line", a.handleCompareDiff, "from", "to", "fromRepo")
+	commit.variant, compare.variant, comparePath.variant = true, true, true
+	return []route{commit, commitPath, diff, diffPath, compare, comparePath}
 }
 
 // Bounds of differences in JSON.
