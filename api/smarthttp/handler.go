@@ -173,7 +173,7 @@ func uploadRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Object
 }
 
 func receiveRepository(a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
-	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, Allow: a.Allow, Commit: a.Commit}
+	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, RecentTips: a.RecentTips, Allow: a.Allow, Commit: a.Commit}
 }
 
 // open looks up the repository, pins it and calls serve.
