@@ -25,6 +25,7 @@ func Types() *Registry {
 	Register[project.Deleted](r)
 
 	Register[repository.Created](r)
+	Register[repository.Forked](r)
 	Register[repository.Renamed](r)
 	Register[repository.Moved](r)
 	Register[repository.SettingsChanged](r)

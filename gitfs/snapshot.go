@@ -29,4 +29,5 @@ type Snapshot struct {
 	Head       string // full name of the default branch; the ref may not exist yet
 	Refs       Refs
 	Packs      []git.Pack // oldest first
+	Fork       bool       // the packs hold objects of another repository, which the refs need not reach
 }

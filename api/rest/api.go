@@ -92,7 +92,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

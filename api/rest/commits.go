@@ -14,7 +14,7 @@ func (a *API) commitRoutes() []route {
 	return []route{
 		{
 			method: http.MethodGet, path: repositoryPath + "/commits", summary: "List commits, the newest first",
-			handle: a.handleListCommits, query: []string{"until", "since", "path", "merges", "ignoreMissing"}, paged: true, answer: restCommit{},
+			handle: a.handleListCommits, query: []string{"until", "since", "path", "followRenames", "merges", "ignoreMissing"}, paged: true, answer: restCommit{},
 		},
 		{
 			method: http.MethodGet, path: repositoryPath + "/commits/{commitId}", summary: "Get a commit by its id or by the name of a ref", tail: true,
@@ -88,12 +88,16 @@ func (a *API) handleListCommits(c *call) error {
 	if err != nil {
 		return err
 	}
+	followRenames, err := c.flag("followRenames", false)
+	if err != nil {
+		return err
+	}
 	r, err := a.open(c, rights.RepoRead)
 	if err != nil {
 		return err
 	}
 	query := browse.LogQuery{
-		Path: c.QueryParam("path"), Start: w.Start, Size: w.Limit,
+		Path: strings.Trim(c.QueryParam("path"), "/"), Start: w.Start, Size: w.Limit,
 		Merges: map[string]browse.Merges{"include": browse.IncludeMerges, "exclude": browse.ExcludeMerges, "only": browse.OnlyMerges}[merges],
 	}
 	if query.Until, err = r.commit(c.ctx(), c.QueryParam("until")); err != nil {
@@ -107,7 +111,11 @@ func (a *API) handleListCommits(c *call) error {
 			return err
 		}
 	}
-	list, more, err := a.Contents.Log(c.ctx(), r.Snapshot, query)
+	log := a.Contents.Log
+	if followRenames && query.Path != "" {
+		log = a.Contents.Follow
+	}
+	list, more, err := log(c.ctx(), r.Snapshot, query)
 	if err != nil {
 		return err
 	}

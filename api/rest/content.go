@@ -21,7 +21,7 @@ import (
 func (a *API) contentRoutes() []route {
 	browsing := route{
 		method: http.MethodGet, summary: "Read a page of a file's lines or of a directory's entries",
-		handle: a.handleBrowse, query: []string{"at", "type", "size", "start", "limit"}, answer: restDirectory{},
+		handle: a.handleBrowse, query: []string{"at", "type", "size", "blame", "noContent", "start", "limit"}, answer: restDirectory{},
 	}
 	files := route{
 		method: http.MethodGet, summary: "List the paths of all files of a directory and below it",
@@ -70,12 +70,13 @@ type restDirectoryRow struct {
 }
 
 type restLines struct {
-	Lines         []restLine `json:"lines"`
-	Start         int        `json:"start"`
-	Size          int        `json:"size"`
-	Limit         int        `json:"limit"`
-	IsLastPage    bool       `json:"isLastPage"`
-	NextPageStart *int       `json:"nextPageStart"`
+	Lines         []restLine  `json:"lines"`
+	Start         int         `json:"start"`
+	Size          int         `json:"size"`
+	Limit         int         `json:"limit"`
+	IsLastPage    bool        `json:"isLastPage"`
+	NextPageStart *int        `json:"nextPageStart"`
+	Blame         []restBlame `json:"blame,omitempty"` // if it was asked for
 }
 
 type restLine struct {
@@ -173,6 +174,8 @@ func (a *API) handleBrowse(c *call) error {
 		return c.json(http.StatusOK, map[string]int64{"size": size})
 	case onlyType:
 		return c.json(http.StatusOK, map[string]string{"type": kind})
+	case kind == "FILE" && c.present("blame") && c.present("noContent"):
+		return a.browseBlame(c, p, w)
 	case kind == "FILE":
 		return a.browseFile(c, p, w)
 	case kind == "SUBMODULE":
@@ -247,6 +250,11 @@ func (a *API) browseFile(c *call, p place, w window) error {
 		answer.Lines = append(answer.Lines, line)
 	}
 	answer.Size = len(answer.Lines)
+	if c.present("blame") {
+		if answer.Blame, err = a.blame(c, p, w); err != nil {
+			return err
+		}
+	}
 	return c.json(http.StatusOK, answer)
 }
 

@@ -28,6 +28,9 @@ func (a *API) Document() map[string]any {
 	schemas := jsonObject{}
 	paths := map[string]jsonObject{}
 	for _, r := range a.routes {
+		if r.variant {
+			continue
+		}
 		if paths[r.path] == nil {
 			paths[r.path] = jsonObject{}
 		}

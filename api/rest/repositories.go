@@ -40,19 +40,20 @@ func (a *API) repositoryRoutes() []route {
 }
 
 type restRepository struct {
-	Slug          string      `json:"slug"`
-	ID            int64       `json:"id"`
-	Name          string      `json:"name"`
-	Description   string      `json:"description,omitempty"`
-	HierarchyID   string      `json:"hierarchyId"`
-	SCM           string      `json:"scmId"`
-	State         string      `json:"state"`
-	StatusMessage string      `json:"statusMessage"`
-	Forkable      bool        `json:"forkable"`
-	Project       restProject `json:"project"`
-	Public        bool        `json:"public"`
-	Archived      bool        `json:"archived"`
-	Links         links       `json:"links"`
+	Slug          string          `json:"slug"`
+	ID            int64           `json:"id"`
+	Name          string          `json:"name"`
+	Description   string          `json:"description,omitempty"`
+	HierarchyID   string          `json:"hierarchyId"`
+	SCM           string          `json:"scmId"`
+	State         string          `json:"state"`
+	StatusMessage string          `json:"statusMessage"`
+	Forkable      bool            `json:"forkable"`
+	Project       restProject     `json:"project"`
+	Public        bool            `json:"public"`
+	Archived      bool            `json:"archived"`
+	Origin        *restRepository `json:"origin,omitempty"` // of a fork, if the caller may see it
+	Links         links           `json:"links"`
 }
 
 type repositoryBody struct {
@@ -141,7 +142,13 @@ func (a *API) listRepositories(c *call, w window, filter catalog.RepositoryFilte
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, pageOf(w, convert(list, a.restRepository), more))
+	answers := make([]restRepository, len(list))
+	for i, r := range list {
+		if answers[i], err = a.withOrigin(c, r); err != nil {
+			return err
+		}
+	}
+	return c.json(http.StatusOK, pageOf(w, answers, more))
 }
 
 func (a *API) handleCreateRepository(c *call) error {
@@ -179,7 +186,10 @@ func (a *API) answerRepository(c *call, id domain.RepositoryID) error {
 	if err != nil {
 		return err
 	}
-	answer := a.restRepository(r)
+	answer, err := a.withOrigin(c, r)
+	if err != nil {
+		return err
+	}
 	c.Response().Header().Set("Location", answer.Links.Self[0].Href)
 	return c.json(http.StatusCreated, answer)
 }
@@ -189,7 +199,11 @@ func (a *API) handleGetRepository(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, a.restRepository(r))
+	answer, err := a.withOrigin(c, r)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, answer)
 }
 
 func (a *API) handleUpdateRepository(c *call) error {

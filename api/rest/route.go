@@ -17,6 +17,7 @@ type route struct {
 	answer       any      // a value of the type that is answered with, nil for none
 	status       int      // of success; 0 means 200, or 204 without an answer
 	tail         bool     // the last parameter takes the rest of the path, slashes and all
+	variant      bool     // another spelling of a route, which clients use and Bitbucket does not describe
 	streams      bool     // the answer may take as long as its reader does
 }
 

@@ -52,6 +52,6 @@ func (s snapshots) At(ctx context.Context, id domain.RepositoryID, moment string
 func shown(s *refs.Snapshot) *gitfs.Snapshot {
 	return &gitfs.Snapshot{
 		Repository: s.Repository, Storage: s.Storage, Position: s.Position, Version: s.Version,
-		Head: s.Head, Refs: s.Refs, Packs: s.Packs(),
+		Head: s.Head, Refs: s.Refs, Packs: s.Packs(), Fork: s.Fork,
 	}
 }

@@ -28,6 +28,9 @@ type Pack struct {
 	ID      ObjectID `json:"id"`
 	Objects int64    `json:"objects"`
 	Bytes   int64    `json:"bytes"` // size of the .pack file
+	// Storage is the folder that the pack lies in, if it is that of another repository,
+	// as forks have it; "" is the repository's own.
+	Storage string `json:"storage,omitempty"`
 }
 
 // RefResult is the answer to one update of a push. Reason is empty when the ref

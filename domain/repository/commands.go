@@ -2,7 +2,7 @@ package repository
 
 import "github.com/annal-git/annal/domain"
 
-// Command is something one may ask of a repository: Create, Update, Delete or
+// Command is something one may ask of a repository: Create, Fork, Update, Delete or
 // Restore. Pushes are decided by DecidePush, which needs the refs and not State.
 type Command interface{ command() }
 

@@ -56,6 +56,8 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 	switch c := command.(type) {
 	case Create:
 		return s.create(c)
+	case Fork:
+		return s.fork(c)
 	case Restore:
 		return s.restore(c)
 	}

@@ -4,7 +4,7 @@
 // A repository is absent, then active; a deleted one can be restored, with its
 // objects and refs as they were:
 //
-//	absent --Create--> active --Delete--> deleted
+//	absent --Create, Fork--> active --Delete--> deleted
 //	                   active <--Restore-- deleted
 //
 // Invariants kept here: a slug follows from the name by Slug and is safe in a URL

@@ -84,7 +84,7 @@ func (m *Maintainer) Run(ctx context.Context, plan Plan, s *gitfs.Snapshot, kept
 	defer func() { err = errors.Join(err, work.remove()) }()
 	for _, p := range plan.Packs {
 		for _, suffix := range []string{"pack", "idx"} {
-			if err := work.link(m.config.Store.PackPath(s.Storage, p.ID, suffix)); err != nil {
+			if err := work.link(m.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
 				return nil, err
 			}
 		}

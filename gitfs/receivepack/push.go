@@ -86,13 +86,20 @@ func (p *push) use(c protocol.Capabilities) {
 // report says of the pack; the error is for the log alone.
 func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err error) {
 	var quarantine *store.Quarantine
+	base, err := p.visible(ctx)
+	if err != nil {
+		p.drain(pack)
+		p.refuseAll("internal error")
+		return "ok", err
+	}
+	p.reader = base
 	if p.sendsPack() {
 		if len(p.pending()) == 0 {
 			p.drain(pack)
 			return "ok", nil
 		}
 		defer p.keepAlive.end()
-		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, p.repo.Objects, pack, store.ReceiveOptions{
+		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, base, pack, store.ReceiveOptions{
 			ToEnd:    p.transport.Stateless,
 			Progress: p.progress,
 		})

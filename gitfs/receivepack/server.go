@@ -26,6 +26,8 @@ type Config struct {
 	// refs/pull-requests/, refs/keep/ and refs/platform/.
 	Hidden []string
 
+	ClosureBytes int64 // memory to remember what the refs of forks reach; default 32 MiB
+
 	MaxCommands    int   // refs in one push; default 10,000
 	MaxOptions     int   // push options; default 100
 	MaxOptionBytes int   // length of one push option; default 1,024
@@ -33,25 +35,32 @@ type Config struct {
 }
 
 // Server takes pushes. It is safe for concurrent use.
-type Server struct{ config Config }
+type Server struct {
+	config   Config
+	closures *revwalk.Closures // what pushes to forks may build on
+}
 
 // New makes a Server.
 func New(c Config) *Server {
 	c.Agent = cmp.Or(c.Agent, "annal")
 	c.MaxCommands = cmp.Or(c.MaxCommands, 10_000)
+	c.ClosureBytes = cmp.Or(c.ClosureBytes, 32<<20)
 	c.MaxOptions = cmp.Or(c.MaxOptions, 100)
 	c.MaxOptionBytes = cmp.Or(c.MaxOptionBytes, 1024)
 	c.MaxDrain = cmp.Or(c.MaxDrain, 2<<30)
 	if c.Hidden == nil {
 		c.Hidden = []string{"refs/pull-requests/", "refs/keep/", "refs/platform/"}
 	}
-	return &Server{config: c}
+	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes)}
 }
 
 // Repository is what one push goes to. Snapshot and Objects belong together.
 type Repository struct {
 	Snapshot *gitfs.Snapshot
 	Objects  *store.Objects
+	// RecentTips, if set, returns what refs named in the last minutes: a client may
+	// have seen them just before they moved, and leave out what they reach.
+	RecentTips func(ctx context.Context) ([]git.ObjectID, error)
 	// Allow, if set, judges the permission for each ref before the pack is read.
 	// It returns why the update is refused, or "".
 	Allow func(ctx context.Context, u git.RefUpdate) string

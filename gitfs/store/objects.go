@@ -31,6 +31,7 @@ type Objects struct {
 	packs    []*Pack
 	lastHit  atomic.Int64 // index of the pack where Find was lucky last
 	released atomic.Bool
+	only     func(git.ObjectID) bool // what may be found; nil: everything
 }
 
 var _ Reader = (*Objects)(nil)
@@ -58,6 +59,15 @@ func (o *Objects) Again() *Objects {
 	return &Objects{store: o.store, packs: o.packs}
 }
 
+// Only is the same packs for somebody who must not find other objects than those that has
+// reports, neither by their ids nor as bases of deltas that he sends. It is good until o is
+// released.
+func (o *Objects) Only(has func(git.ObjectID) bool) *Objects {
+	some := &Objects{store: o.store, packs: o.packs, only: has}
+	some.released.Store(true) // the pins are o's
+	return some
+}
+
 // Packs returns the packs, in the order in which they were given.
 func (o *Objects) Packs() []*Pack { return o.packs }
 
@@ -74,6 +84,9 @@ func (o *Objects) Count() int {
 // Find returns a pack that holds the object, and the object's position in its
 // index.
 func (o *Objects) Find(id git.ObjectID) (p *Pack, pos int, ok bool) {
+	if o.only != nil && !o.only(id) {
+		return nil, 0, false
+	}
 	last := int(o.lastHit.Load())
 	if last < len(o.packs) {
 		if pos, ok := o.packs[last].index.Find(id); ok {

@@ -46,6 +46,20 @@ func (q *Quarantine) setView() {
 	}
 	if q.base != nil {
 		q.view.packs = append(q.view.packs, q.base.packs...)
+		q.view.only = q.only()
+	}
+}
+
+// only is what the base lets be found, and what came with the push; nil for everything.
+func (q *Quarantine) only() func(git.ObjectID) bool {
+	visible := q.base.only
+	if visible == nil || q.pack == nil {
+		return visible
+	}
+	index := q.pack.index
+	return func(id git.ObjectID) bool {
+		_, came := index.Find(id)
+		return came || visible(id)
 	}
 }
 

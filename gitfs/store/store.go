@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -75,10 +76,17 @@ func (s *Store) Close() error {
 }
 
 // Objects pins the given packs of a repository, all of which are on the shared
-// home. The caller must call Release. Errors: *UnavailableError, *CorruptPackError.
+// home: in its own folder, or in that which a pack names. The caller must call Release. Errors: *UnavailableError, *CorruptPackError.
 func (s *Store) Objects(ctx context.Context, storage string, packs []git.Pack) (*Objects, error) {
 	if err := checkStorage(storage); err != nil {
 		return nil, err
+	}
+	for _, p := range packs {
+		if p.Storage != "" {
+			if err := checkStorage(p.Storage); err != nil {
+				return nil, err
+			}
+		}
 	}
 	o := &Objects{store: s, packs: make([]*Pack, len(packs))}
 	if s.pinOpen(storage, packs, o.packs) {
@@ -91,7 +99,7 @@ func (s *Store) Objects(ctx context.Context, storage string, packs []git.Pack) (
 			continue
 		}
 		group.Go(func() (err error) {
-			o.packs[i], err = s.pin(ctx, storage, info)
+			o.packs[i], err = s.pin(ctx, cmp.Or(info.Storage, storage), info)
 			return err
 		})
 	}
@@ -108,7 +116,7 @@ func (s *Store) pinOpen(storage string, packs []git.Pack, pinned []*Pack) (all b
 	defer s.mu.Unlock()
 	all = !s.closed
 	for i, info := range packs {
-		p := s.packs[packKey{storage, info.ID}]
+		p := s.packs[packKey{cmp.Or(info.Storage, storage), info.ID}]
 		if p == nil || s.closed || !p.isOpen() {
 			all = false
 			continue

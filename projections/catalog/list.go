@@ -111,6 +111,9 @@ type RepositoryFilter struct {
 	ProjectName string           // part of the name, whatever its case
 	Name        string           // part of the name, whatever its case
 	Visibility  Visibility
+	Origin      domain.RepositoryID // only direct forks of it; 0: any
+	Hierarchy   string              // only of these origins and forks; "": any
+	Except      domain.RepositoryID // not this one
 }
 
 // Repositories lists repositories by name. more says that the list goes on behind
@@ -130,16 +133,19 @@ func (r *Reader) Repositories(ctx context.Context, f RepositoryFilter, page Page
 		and ($6 = '' or position(lower($6) in lower(p.name)) > 0)
 		and ($7 = '' or position(lower($7) in lower(r.name)) > 0)
 		and ($8 = '' or ($8 = 'public') = (r.public or p.public))
+		and ($9 = 0 or r.origin = $9)
+		and ($10 = '' or r.hierarchy_id = $10)
+		and r.id <> $11
 		order by lower(r.name) collate "C", r.id
-		offset $9 limit $10`,
-		f.Viewer.All, f.Viewer.User, f.Rank, f.Project, f.ProjectKey, f.ProjectName, f.Name, string(f.Visibility))
+		offset $12 limit $13`,
+		f.Viewer.All, f.Viewer.User, f.Rank, f.Project, f.ProjectKey, f.ProjectName, f.Name, string(f.Visibility), f.Origin, f.Hierarchy, f.Except)
 }
 
 // DeletedRepositories lists the deleted repositories, the last one first. more says
 // that the list goes on behind the page.
 func (r *Reader) DeletedRepositories(ctx context.Context, page Page) (list []Repository, more bool, err error) {
 	return collect(ctx, r.db, page, scanRepository, `
-		select r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id,
+		select r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id, coalesce(r.origin, 0),
 			r.project_id, coalesce(p.key, ''), coalesce(p.name, ''), coalesce(p.description, ''), coalesce(p.public, false)
 		from deleted_repositories r left join projects p on p.id = r.project_id
 		order by r.deleted_at desc, r.id

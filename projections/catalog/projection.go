@@ -57,6 +57,12 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 			insert into repositories (id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			e.ID, e.Project, e.Slug, e.Name, e.Description, e.Public, e.Forkable, e.DefaultBranch, e.Storage, hierarchy(e.Storage))
+	case repository.Forked:
+		return exec(ctx, tx, `
+			update repositories r set origin = $2, hierarchy_id = coalesce(
+				(select o.hierarchy_id from repositories o where o.id = $2),
+				(select o.hierarchy_id from deleted_repositories o where o.id = $2), r.hierarchy_id)
+			where r.id = $1`, e.ID, e.Origin)
 	case repository.Renamed:
 		return exec(ctx, tx, `update repositories set name = $2, slug = $3 where id = $1`, e.ID, e.Name, e.Slug)
 	case repository.Moved:
@@ -70,15 +76,15 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 		return exec(ctx, tx, `
 			with gone as (delete from repositories where id = $1 returning *)
 			insert into deleted_repositories
-				(id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id, deleted_at)
-			select id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id, $2 from gone`,
+				(id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id, origin, deleted_at)
+			select id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id, origin, $2 from gone`,
 			e.ID, recorded.At)
 	case repository.Restored:
 		return exec(ctx, tx, `
 			with back as (delete from deleted_repositories where id = $1 returning *)
 			insert into repositories
-				(id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id)
-			select id, $2, $3, $4, description, public, forkable, default_branch, storage, hierarchy_id from back`,
+				(id, project_id, slug, name, description, public, forkable, default_branch, storage, hierarchy_id, origin)
+			select id, $2, $3, $4, description, public, forkable, default_branch, storage, hierarchy_id, origin from back`,
 			e.ID, e.Project, e.Slug, e.Name)
 	}
 	return nil

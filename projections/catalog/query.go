@@ -30,9 +30,10 @@ type Repository struct {
 	Description   string
 	Public        bool // itself; anybody may read it if its project is public, too
 	Forkable      bool
-	DefaultBranch string // full ref name; the ref may not exist
-	Storage       string // UUID of its folder on the shared home
-	HierarchyID   string
+	DefaultBranch string              // full ref name; the ref may not exist
+	Storage       string              // UUID of its folder on the shared home
+	HierarchyID   string              // shared by an origin and its forks
+	Origin        domain.RepositoryID // that it was forked from; 0 if it was not
 }
 
 // Readable reports whether anybody may read the repository.
@@ -64,7 +65,7 @@ func (r *Reader) ProjectByID(ctx context.Context, id domain.ProjectID) (Project,
 }
 
 const repositoryColumns = `
-	r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id,
+	r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id, coalesce(r.origin, 0),
 	p.id, p.key, p.name, p.description, p.public`
 
 // Repository finds a repository by its project's key and its slug, whatever their
@@ -87,7 +88,7 @@ func (r *Reader) RepositoryByID(ctx context.Context, id domain.RepositoryID) (Re
 // there is none.
 func (r *Reader) DeletedRepository(ctx context.Context, id domain.RepositoryID) (Repository, error) {
 	return one(ctx, r.db, scanRepository, domain.NotFound("repository", "There is no deleted repository %d.", id), `
-		select r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id,
+		select r.id, r.slug, r.name, r.description, r.public, r.forkable, r.default_branch, r.storage, r.hierarchy_id, coalesce(r.origin, 0),
 			r.project_id, coalesce(p.key, ''), coalesce(p.name, ''), coalesce(p.description, ''), coalesce(p.public, false)
 		from deleted_repositories r left join projects p on p.id = r.project_id where r.id = $1`, id)
 }
@@ -106,7 +107,7 @@ func scanProject(row pgx.CollectableRow) (p Project, err error) {
 }
 
 func scanRepository(row pgx.CollectableRow) (r Repository, err error) {
-	err = row.Scan(&r.ID, &r.Slug, &r.Name, &r.Description, &r.Public, &r.Forkable, &r.DefaultBranch, &r.Storage, &r.HierarchyID,
+	err = row.Scan(&r.ID, &r.Slug, &r.Name, &r.Description, &r.Public, &r.Forkable, &r.DefaultBranch, &r.Storage, &r.HierarchyID, &r.Origin,
 		&r.Project.ID, &r.Project.Key, &r.Project.Name, &r.Project.Description, &r.Project.Public)
 	return r, err
 }

@@ -30,6 +30,7 @@ type stateFold struct {
 	storage, head     *string
 	deleted           *bool
 	removed           *int64
+	fork              bool
 	version, position int64
 }
 
@@ -46,6 +47,7 @@ func (s stateFold) then(later stateFold) stateFold {
 	if later.removed == nil {
 		later.removed = s.removed
 	}
+	later.fork = later.fork || s.fork
 	return later
 }
 
@@ -78,6 +80,8 @@ func (f *fold) Add(events []domain.Recorded) {
 			for _, u := range event.Updates {
 				f.setRef(refKey{id, u.Name}, refRow{id: u.New, peeled: u.Peeled})
 			}
+		case repository.Forked:
+			s.fork = true
 		case repository.PacksRemoved:
 			s.removed = &e.Version
 		}
@@ -135,10 +139,10 @@ func (f *fold) Rows(table string) ([]string, pgx.CopyFromSource) {
 	case "repository_state":
 		for id, s := range f.states {
 			if s.storage != nil {
-				rows = append(rows, []any{int64(id), *s.storage, *s.head, *s.deleted, *s.removed, s.version, s.position})
+				rows = append(rows, []any{int64(id), *s.storage, *s.head, *s.deleted, *s.removed, s.fork, s.version, s.position})
 			}
 		}
-		return []string{"repository", "storage", "head", "deleted", "removed", "version", "position"}, pgx.CopyFromRows(rows)
+		return []string{"repository", "storage", "head", "deleted", "removed", "fork", "version", "position"}, pgx.CopyFromRows(rows)
 	case "refs":
 		for key, row := range f.refs {
 			if !row.id.IsZero() {
@@ -149,9 +153,9 @@ func (f *fold) Rows(table string) ([]string, pgx.CopyFromSource) {
 	default:
 		for key, change := range f.packs {
 			if row := change.row; row != nil {
-				rows = append(rows, []any{int64(key.repository), key.pack[:], row.position, row.pack.Objects, row.pack.Bytes, row.pack.Bitmap})
+				rows = append(rows, []any{int64(key.repository), key.pack[:], row.position, row.pack.Objects, row.pack.Bytes, row.pack.Bitmap, row.pack.Storage})
 			}
 		}
-		return []string{"repository", "pack", "position", "objects", "bytes", "bitmap"}, pgx.CopyFromRows(rows)
+		return []string{"repository", "pack", "position", "objects", "bytes", "bitmap", "storage"}, pgx.CopyFromRows(rows)
 	}
 }

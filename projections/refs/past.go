@@ -41,7 +41,7 @@ func (r *Reader) At(ctx context.Context, id domain.RepositoryID, position int64)
 		return nil, domain.NotFound("position", "The repository was deleted at position %d.", position)
 	}
 	past := *then
-	past.Storage, past.packs = now.Storage, now.packs
+	past.Storage, past.packs, past.Fork = now.Storage, now.packs, now.Fork
 	return &past, nil
 }
 

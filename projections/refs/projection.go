@@ -73,6 +73,7 @@ type state struct {
 	head              *string
 	deleted           *bool
 	removed           *int64
+	fork              bool
 	version, position int64
 }
 
@@ -120,6 +121,10 @@ func packChanges(e domain.Recorded, yield func(git.ObjectID, packChange)) {
 		if event.Pack != nil {
 			yield(event.Pack.ID, packChange{row: &packRow{repository.CombinedPack{Pack: *event.Pack}, e.Position}})
 		}
+	case repository.Forked:
+		for _, pack := range event.Packs {
+			yield(pack.ID, packChange{row: &packRow{repository.CombinedPack{Pack: pack}, e.Position}})
+		}
 	case repository.PacksCombined:
 		for _, id := range event.Superseded {
 			yield(id, packChange{gone: true})
@@ -147,6 +152,8 @@ func (c *changes) add(id domain.RepositoryID, e domain.Recorded) {
 		s.deleted = &yes
 	case repository.Restored:
 		s.deleted = &no
+	case repository.Forked:
+		s.fork = true
 	case repository.PacksRemoved:
 		s.removed = &e.Version
 	case repository.RefsUpdated:
@@ -177,9 +184,11 @@ func (c *changes) queueStates(flight *pgx.Batch) {
 	var heads []*string
 	var deleted []*bool
 	var removed []*int64
+	var forks []bool
 	for id, s := range c.state {
 		repositories, versions, positions = append(repositories, int64(id)), append(versions, s.version), append(positions, s.position)
 		heads, deleted, removed = append(heads, s.head), append(deleted, s.deleted), append(removed, s.removed)
+		forks = append(forks, s.fork)
 	}
 	if len(repositories) == 0 {
 		return
@@ -187,11 +196,11 @@ func (c *changes) queueStates(flight *pgx.Batch) {
 	flight.Queue(`
 		update repository_state s
 		set version = n.version, position = n.position, head = coalesce(n.head, s.head), deleted = coalesce(n.deleted, s.deleted),
-			removed = coalesce(n.removed, s.removed)
-		from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[])
-			as n (repository, version, position, head, deleted, removed)
+			removed = coalesce(n.removed, s.removed), fork = s.fork or n.fork
+		from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::boolean[])
+			as n (repository, version, position, head, deleted, removed, fork)
 		where s.repository = n.repository`,
-		repositories, versions, positions, heads, deleted, removed)
+		repositories, versions, positions, heads, deleted, removed, forks)
 }
 
 func (c *changes) queueRefs(flight *pgx.Batch) {
@@ -227,6 +236,7 @@ func (c *changes) queuePacks(flight *pgx.Batch) {
 	}
 	var repositories, positions, objects, bytes, bitmaps, goneFrom []int64
 	var packs, gone [][]byte
+	var storages []string
 	for key, change := range c.packs {
 		if change.gone {
 			goneFrom, gone = append(goneFrom, int64(key.repository)), append(gone, key.pack[:])
@@ -234,6 +244,7 @@ func (c *changes) queuePacks(flight *pgx.Batch) {
 		if row := change.row; row != nil {
 			repositories, positions, packs = append(repositories, int64(key.repository)), append(positions, row.position), append(packs, key.pack[:])
 			objects, bytes, bitmaps = append(objects, row.pack.Objects), append(bytes, row.pack.Bytes), append(bitmaps, row.pack.Bitmap)
+			storages = append(storages, row.pack.Storage)
 		}
 	}
 	if len(gone) > 0 {
@@ -246,11 +257,12 @@ func (c *changes) queuePacks(flight *pgx.Batch) {
 	}
 	// The same objects pushed again make the same pack: it is there already.
 	flight.Queue(`
-		insert into packs (repository, pack, position, objects, bytes, bitmap)
-		select repository, pack, position, objects, bytes, bitmap
-		from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as p (repository, pack, position, objects, bytes, bitmap)
+		insert into packs (repository, pack, position, objects, bytes, bitmap, storage)
+		select repository, pack, position, objects, bytes, bitmap, storage
+		from unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+			as p (repository, pack, position, objects, bytes, bitmap, storage)
 		on conflict (repository, pack) do nothing`,
-		repositories, packs, positions, objects, bytes, bitmaps)
+		repositories, packs, positions, objects, bytes, bitmaps, storages)
 }
 
 // optional is an id for a column that is null when there is none.

@@ -94,9 +94,9 @@ func (r *Reader) load(ctx context.Context, tx pgx.Tx, id domain.RepositoryID) (*
 	rows := emptySnapshot(id)
 	var all []git.Ref
 	flight := &pgx.Batch{}
-	flight.Queue(`select storage, position, version, head, deleted, removed from repository_state where repository = $1`, id).
+	flight.Queue(`select storage, position, version, head, deleted, removed, fork from repository_state where repository = $1`, id).
 		QueryRow(func(row pgx.Row) error {
-			err := row.Scan(&rows.Storage, &rows.Position, &rows.Version, &rows.Head, &rows.deleted, &rows.removed)
+			err := row.Scan(&rows.Storage, &rows.Position, &rows.Version, &rows.Head, &rows.deleted, &rows.removed, &rows.Fork)
 			if errors.Is(err, pgx.ErrNoRows) {
 				return nil // never made, or a moment ago
 			}
@@ -115,10 +115,10 @@ func (r *Reader) load(ctx context.Context, tx pgx.Tx, id domain.RepositoryID) (*
 		})
 		return err
 	})
-	flight.Queue(`select pack, objects, bytes from packs where repository = $1 order by position, pack`, id).Query(func(found pgx.Rows) error {
+	flight.Queue(`select pack, objects, bytes, storage from packs where repository = $1 order by position, pack`, id).Query(func(found pgx.Rows) error {
 		var pack git.Pack
 		var id []byte
-		_, err := pgx.ForEachRow(found, []any{&id, &pack.Objects, &pack.Bytes}, func() error {
+		_, err := pgx.ForEachRow(found, []any{&id, &pack.Objects, &pack.Bytes, &pack.Storage}, func() error {
 			pack.ID = git.ObjectID(id)
 			rows.packs.bulk = append(rows.packs.bulk, pack)
 			return nil

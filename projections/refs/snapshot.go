@@ -17,6 +17,7 @@ type Snapshot struct {
 	Version    int64  // of its stream
 	Head       string // full name of the default branch
 	Refs       *Set
+	Fork       bool // its packs hold objects of another repository
 
 	packs   *packList
 	removed int64 // version at which packs were last removed from the shared home
@@ -66,6 +67,10 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 			if event.Pack != nil {
 				next.packs = next.packs.with(*event.Pack)
 			}
+		case repository.Forked:
+			for _, pack := range event.Packs {
+				next.packs = next.packs.with(pack)
+			}
 		case repository.PacksCombined:
 			next.packs = next.packs.combined(event)
 		case repository.PacksRemoved:
@@ -85,6 +90,8 @@ func (s *Snapshot) evolve(event domain.Event) {
 	switch e := event.(type) {
 	case repository.Created:
 		s.Storage, s.Head = e.Storage, e.DefaultBranch
+	case repository.Forked:
+		s.Fork = true
 	case repository.DefaultBranchChanged:
 		s.Head = e.New
 	case repository.Deleted:
