@@ -9,7 +9,6 @@ comment on column refs.repository_state.removed is 'Version of the stream at whi
 create table workers.maintenance (
     repository bigint primary key,
     requested  timestamptz,
-    full_asked boolean not null default false,
     started    timestamptz,
     finished   timestamptz,
     node       text not null default '',
@@ -53,9 +52,16 @@ create table workers.unlisted_answers (
 );
 comment on table workers.unlisted_answers is 'Nodes that do not read an unlisted pack any more.';
 
-grant select, insert, update, delete on workers.maintenance, workers.unlisted, workers.unlisted_answers to annal_app;
+create table workers.pack_readers (
+    node    uuid primary key,
+    seen_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 10);
+comment on table workers.pack_readers is 'Processes that read packs, and when they last said so.';
+
+grant select, insert, update, delete on workers.maintenance, workers.pack_readers, workers.unlisted, workers.unlisted_answers to annal_app;
 
 -- +goose Down
+drop table workers.pack_readers;
 drop table workers.unlisted_answers;
 drop table workers.unlisted;
 drop table workers.maintenance;

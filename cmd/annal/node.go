@@ -33,6 +33,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	upkeep "github.com/annal-git/annal/workers/maintenance"
 )
 
 // Memory that caches may take, in bytes.
@@ -55,6 +56,7 @@ type node struct {
 	metrics  *prometheus.Registry
 
 	objects    *store.Store
+	snapshots  snapshots
 	site       *echo.Echo
 	setupToken string
 }
@@ -78,6 +80,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		return err
 	}
 	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes)}
+	n.snapshots = current
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
 	baseURL, err := url.Parse(n.settings.BaseURL)
 	if err != nil {
@@ -86,7 +89,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	api := rest.New(rest.Config{
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits),
-		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
+		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state, Maintenance: upkeep.NewQueries(n.pool),
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	git := smarthttp.New(smarthttp.Config{
