@@ -16,10 +16,12 @@ create table workers.maintenance (
     outcome    text not null default '',
     failures   int not null default 0,
     full_at    timestamptz,
-    swept_at   timestamptz
+    swept_at   timestamptz,
+    refs_version bigint not null default 0
 );
 comment on table workers.maintenance is 'What maintenance has done to each repository, and what it was asked for.';
 comment on column workers.maintenance.full_at is 'When all packs were last combined into one.';
+comment on column workers.maintenance.refs_version is 'Version of the stream as of which refs were last written beside the objects, for plain git.';
 comment on column workers.maintenance.swept_at is 'When the folder of packs on the shared home was last looked through for files that no repository lists.';
 create index maintenance_requested on workers.maintenance (requested) where requested is not null;
 

@@ -167,7 +167,7 @@ func (t *tending) round(ctx context.Context) error {
 	for _, id := range scattered {
 		t.maintain(ctx, id, true)
 	}
-	return errors.Join(t.sweepDue(ctx), t.removeDue(ctx))
+	return errors.Join(t.materializeDue(ctx), t.sweepDue(ctx), t.removeDue(ctx))
 }
 
 // maintain does what is due for a repository, or with all a full repack whatever its
