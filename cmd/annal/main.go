@@ -47,6 +47,7 @@ type commandLine struct {
 	Events      eventsCommand      `cmd:"" help:"Read the log of events."`
 	Audit       auditCommand       `cmd:"" help:"Prove that the log is what it was, and keep the means to."`
 	Projections projectionsCommand `cmd:"" help:"List, rebuild and verify what is derived from the log."`
+	Fsck        fsckCommand        `cmd:"" help:"Compare the packs and refs that the log lists with the shared home."`
 	Repo        repoCommand        `cmd:"" help:"Look after a repository's packs."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
 	Users       usersCommand       `cmd:"" help:"Erase a user."`

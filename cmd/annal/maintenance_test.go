@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -96,7 +98,7 @@ func TestMaintenanceUnderLoad(t *testing.T) {
 func TestMaintenanceOnRequest(t *testing.T) {
 	t.Parallel()
 	home := newHome(t)
-	n := start(t, home)
+	n := start(t, home, "ANNAL_MAINTENANCE_EVERY=1s")
 	n.repository("demo")
 	dir := work(t)
 	for i := range 3 {
@@ -124,8 +126,66 @@ func TestMaintenanceOnRequest(t *testing.T) {
 		t.Errorf("%s, %v", body, err)
 	}
 	n.admin(202, "POST", "/rest/annal/1.0/projects/PRJ/repos/demo/maintenance", nil)
-	if _, body := n.request("", "", "GET", "/metrics", nil); strings.Contains(body, "annal_") && !strings.Contains(body, "annal_maintenance_packs_superseded_total 3") {
+	if body := n.admin(200, "GET", "/metrics", nil); !strings.Contains(body, "annal_maintenance_packs_superseded_total 3") {
 		t.Error("the metrics do not tell of it")
+	}
+	plainGitReads(t, n, "refs/heads/main", git(t, dir, "rev-parse", "HEAD"))
+	n.stop()
+}
+
+// plainGitReads looks with plain git into the folder of the only repository, as after the
+// loss of everything else. The node that serves it writes the refs a while after a push.
+func plainGitReads(t *testing.T, n *node, ref, want string) {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(n.home, "shared", "repos", "*", "*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatalf("%v, %v", folders, err)
+	}
+	eventually(t, func() bool {
+		out, err := gitTry(t, folders[0], "rev-parse", ref)
+		return err == nil && strings.TrimSpace(out) == want
+	})
+	git(t, folders[0], "fsck", "--full", "--strict")
+	if out, err := gitTry(t, folders[0], "gc", "--prune=now"); err == nil && !strings.Contains(out, "precious") {
+		if _, err := gitTry(t, folders[0], "prune"); err == nil {
+			t.Error("plain git may remove objects")
+		}
+	}
+}
+
+// What is damaged is found, told and shown by the status of the program.
+func TestFsck(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	n := start(t, home)
+	n.repository("demo")
+	n.repository("empty")
+	dir := work(t)
+	git(t, dir, "push", "-q", n.remote("demo"), "main")
+	if out := n.annal("fsck"); !strings.Contains(out, "PRJ/demo: 1 packs and 1 refs are as they should be") || !strings.Contains(out, "PRJ/empty: 0 packs") {
+		t.Error(out)
+	}
+	packs := packFiles(t, home)
+	if len(packs) != 1 {
+		t.Fatal(packs)
+	}
+	content, err := os.ReadFile(packs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 1
+	if err := os.Chmod(packs[0], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(packs[0], content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), binary, "fsck", "PRJ/demo", "--json", "--home", home)
+	command.Env = environment()
+	out, err := command.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), `"name":"PRJ/demo"`) || !strings.Contains(string(out), `"finding":"pack `) {
+		t.Errorf("%v\n%s", err, out)
 	}
 	n.stop()
 }

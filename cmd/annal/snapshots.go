@@ -17,8 +17,12 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	if err != nil {
 		return nil, err
 	}
+	return snapshotOf(found), nil
+}
+
+func snapshotOf(found *refs.Snapshot) *gitfs.Snapshot {
 	return &gitfs.Snapshot{
 		Repository: found.Repository, Storage: found.Storage, Position: found.Position, Version: found.Version,
 		Head: found.Head, Refs: found.Refs, Packs: found.Packs(),
-	}, nil
+	}
 }
