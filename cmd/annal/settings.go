@@ -40,7 +40,7 @@ type settings struct {
 
 	MaintenancePacks      int           `help:"How many packs a small repository may have before they are combined; large ones may have some more." default:"8" placeholder:"N" env:"ANNAL_MAINTENANCE_PACKS"`
 	MaintenanceTail       int           `help:"How many percent of a repository may lie outside of its largest pack before all is combined anew." default:"10" placeholder:"PERCENT" env:"ANNAL_MAINTENANCE_TAIL"`
-	MaintenanceEvery      time.Duration `help:"How often to look for repositories with many packs." default:"30s" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_EVERY"`
+	MaintenanceEvery      time.Duration `help:"How often to look for repositories with many packs." default:"10s" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_EVERY"`
 	MaintenanceFullEvery  time.Duration `help:"After how long all packs of a repository that was pushed to are combined anew." default:"168h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_FULL_EVERY"`
 	MaintenanceSweepEvery time.Duration `help:"How often to look for files on the shared home that no repository lists." default:"24h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_SWEEP_EVERY"`
 	MaintenanceTimeout    time.Duration `help:"How long one process of maintenance may take." default:"6h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_TIMEOUT"`

@@ -15,7 +15,7 @@ import (
 )
 
 // readerDead is how long after it was last seen a process does not count any more.
-const readerDead = time.Minute
+const readerDead = 15 * time.Second
 
 // Reader tells which of the packs that shall be removed this process does not read any
 // more. It is a workers.Service.

@@ -56,7 +56,7 @@ type Config struct {
 
 	Thresholds maintenance.Thresholds
 	Poll       time.Duration // between looks at what was asked for; default 2 s
-	Every      time.Duration // between looks at what was pushed; default 30 s
+	Every      time.Duration // between looks at what was pushed; default 10 s
 	FullEvery  time.Duration // after which all packs of a repository are combined anew if there is more than one; default 7 days
 	SweepEvery time.Duration // between looks at what lies on the shared home for a repository; default 24 h
 	Readers    time.Duration // for which a superseded pack stays in any case; default 24 h
@@ -66,7 +66,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	const day = 24 * time.Hour
-	c.Poll, c.Every = cmp.Or(c.Poll, 2*time.Second), cmp.Or(c.Every, 30*time.Second)
+	c.Poll, c.Every = cmp.Or(c.Poll, 2*time.Second), cmp.Or(c.Every, 10*time.Second)
 	c.FullEvery, c.SweepEvery = cmp.Or(c.FullEvery, 7*day), cmp.Or(c.SweepEvery, day)
 	c.Readers, c.Orphans, c.Trash = cmp.Or(c.Readers, day), cmp.Or(c.Orphans, 2*day), cmp.Or(c.Trash, day)
 	if c.Logger == nil {
