@@ -9,7 +9,6 @@ comment on column refs.repository_state.removed is 'Version of the stream at whi
 create table workers.maintenance (
     repository bigint primary key,
     requested  timestamptz,
-    full_asked boolean not null default false,
     started    timestamptz,
     finished   timestamptz,
     node       text not null default '',
@@ -17,10 +16,12 @@ create table workers.maintenance (
     outcome    text not null default '',
     failures   int not null default 0,
     full_at    timestamptz,
-    swept_at   timestamptz
+    swept_at   timestamptz,
+    refs_version bigint not null default 0
 );
 comment on table workers.maintenance is 'What maintenance has done to each repository, and what it was asked for.';
 comment on column workers.maintenance.full_at is 'When all packs were last combined into one.';
+comment on column workers.maintenance.refs_version is 'Version of the stream as of which refs were last written beside the objects, for plain git.';
 comment on column workers.maintenance.swept_at is 'When the folder of packs on the shared home was last looked through for files that no repository lists.';
 create index maintenance_requested on workers.maintenance (requested) where requested is not null;
 
@@ -53,9 +54,16 @@ create table workers.unlisted_answers (
 );
 comment on table workers.unlisted_answers is 'Nodes that do not read an unlisted pack any more.';
 
-grant select, insert, update, delete on workers.maintenance, workers.unlisted, workers.unlisted_answers to annal_app;
+create table workers.pack_readers (
+    node    uuid primary key,
+    seen_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 10);
+comment on table workers.pack_readers is 'Processes that read packs, and when they last said so.';
+
+grant select, insert, update, delete on workers.maintenance, workers.pack_readers, workers.unlisted, workers.unlisted_answers to annal_app;
 
 -- +goose Down
+drop table workers.pack_readers;
 drop table workers.unlisted_answers;
 drop table workers.unlisted;
 drop table workers.maintenance;

@@ -51,6 +51,7 @@ type Config struct {
 	Names       *reposearch.Queries
 	Checkpoints *projections.Checkpoints
 	Node        *status.Node
+	Maintenance Maintenance
 
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
@@ -92,7 +93,9 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
-		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(), a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.documentRoutes(),
+		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
+		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
+		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)
 	}

@@ -47,8 +47,9 @@ type commandLine struct {
 	Events      eventsCommand      `cmd:"" help:"Read the log of events."`
 	Audit       auditCommand       `cmd:"" help:"Prove that the log is what it was, and keep the means to."`
 	Projections projectionsCommand `cmd:"" help:"List, rebuild and verify what is derived from the log."`
+	Fsck        fsckCommand        `cmd:"" help:"Compare the packs and refs that the log lists with the shared home."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
-	Repo        repoCommand        `cmd:"" help:"Bring a repository back to what it was."`
+	Repo        repoCommand        `cmd:"" help:"Bring a repository back to what it was, or look after its packs."`
 	Users       usersCommand       `cmd:"" help:"Erase a user."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

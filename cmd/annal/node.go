@@ -37,6 +37,7 @@ import (
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/workers"
+	upkeep "github.com/annal-git/annal/workers/maintenance"
 )
 
 // Memory that caches may take, in bytes. What is read of packs again and again is in the
@@ -66,6 +67,7 @@ type node struct {
 	objects    *store.Store
 	packs      *packcache.Cache // nil if none are kept
 	workers    *workers.Group   // those that need objects
+	snapshots  snapshots
 	site       *echo.Echo
 	setupToken string
 }
@@ -93,6 +95,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		return err
 	}
 	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes), n.events}
+	n.snapshots = current
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
 	baseURL, err := url.Parse(n.settings.BaseURL)
 	if err != nil {
@@ -101,9 +104,11 @@ func (n *node) open(ctx context.Context) (err error) {
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
-		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who, Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
+		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
+		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
+		Maintenance: upkeep.NewQueries(n.pool),
+		BaseURL:     baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs, ClosureBytes: closureBytes, AnswerBytes: answerBytes}))
 	warm := newWarmer(upload, n.objects, current, n.log)

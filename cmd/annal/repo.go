@@ -22,6 +22,8 @@ import (
 )
 
 type repoCommand struct {
+	Maintenance repoMaintenanceCommand `cmd:"" help:"Show how the packs of a repository are maintained, or have them combined now."`
+
 	Restore repoRestoreCommand `cmd:"" help:"Bring the refs of a repository, or one of them, back to where they were."`
 }
 

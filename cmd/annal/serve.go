@@ -103,6 +103,11 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 	defer n.close()
+	atWork := workers.NewGroup(log) // works with the node, so it stops before it
+	defer atWork.Stop()
+	if err := n.startMaintenance(ctx, atWork, leases); err != nil {
+		return err
+	}
 	front.serve(n.site)
 	state.Ready()
 	n.welcome(c.out)
@@ -110,6 +115,8 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 	select {
 	case <-ctx.Done():
 	case err := <-group.Failed():
+		return err
+	case err := <-atWork.Failed():
 		return err
 	case err := <-front.failed:
 		return err

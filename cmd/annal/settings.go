@@ -40,6 +40,17 @@ type settings struct {
 
 	PackCacheSize int64 `help:"Disk that the home may use to keep packs made for clones and fetches, in MiB; 0 keeps none." default:"2048" placeholder:"MIB" env:"ANNAL_PACK_CACHE_SIZE"`
 
+	MaintenancePacks      int           `help:"How many packs a small repository may have before they are combined; large ones may have some more." default:"8" placeholder:"N" env:"ANNAL_MAINTENANCE_PACKS"`
+	MaintenanceTail       int           `help:"How many percent of a repository may lie outside of its largest pack before all is combined anew." default:"10" placeholder:"PERCENT" env:"ANNAL_MAINTENANCE_TAIL"`
+	MaintenanceEvery      time.Duration `help:"How often to look for repositories with many packs." default:"10s" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_EVERY"`
+	MaintenanceFullEvery  time.Duration `help:"After how long all packs of a repository that was pushed to are combined anew." default:"168h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_FULL_EVERY"`
+	MaintenanceSweepEvery time.Duration `help:"How often to look for files on the shared home that no repository lists." default:"24h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_SWEEP_EVERY"`
+	MaintenanceTimeout    time.Duration `help:"How long one process of maintenance may take." default:"6h" placeholder:"DURATION" env:"ANNAL_MAINTENANCE_TIMEOUT"`
+	MaintenanceMemory     int64         `help:"Memory that one process of maintenance may take, in MiB." default:"4096" placeholder:"MIB" env:"ANNAL_MAINTENANCE_MEMORY"`
+	KeepSuperseded        time.Duration `help:"How long a pack stays that was combined into another, at least: longer than any request takes." default:"24h" placeholder:"DURATION" env:"ANNAL_KEEP_SUPERSEDED"`
+	KeepOrphans           time.Duration `help:"How long a file on the shared home stays that no push has registered, at least." default:"48h" placeholder:"DURATION" env:"ANNAL_KEEP_ORPHANS"`
+	KeepTrash             time.Duration `help:"How long removed packs stay in the trash." default:"24h" placeholder:"DURATION" env:"ANNAL_KEEP_TRASH"`
+
 	Limits limits `embed:""`
 
 	LogLevel  string `help:"Least important messages to log: debug, info, warn or error." default:"info" placeholder:"LEVEL" env:"ANNAL_LOG_LEVEL"`
@@ -131,11 +142,37 @@ func (s *settings) check() error {
 	if err := s.Limits.check(); err != nil {
 		return err
 	}
+	if err := s.checkMaintenance(); err != nil {
+		return err
+	}
 	if _, ok := logLevels[s.LogLevel]; !ok {
 		return &settingError{"log-level", s.LogLevel, "use debug, info, warn or error"}
 	}
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		return &settingError{"log-format", s.LogFormat, "use text or json"}
+	}
+	return nil
+}
+
+func (s *settings) checkMaintenance() error {
+	switch {
+	case s.MaintenancePacks < 2 || s.MaintenancePacks > 1000:
+		return &settingError{"maintenance-packs", strconv.Itoa(s.MaintenancePacks), "use a number from 2 to 1000"}
+	case s.MaintenanceTail < 1 || s.MaintenanceTail > 100:
+		return &settingError{"maintenance-tail", strconv.Itoa(s.MaintenanceTail), "use a number of percent from 1 to 100"}
+	case s.MaintenanceMemory < 256:
+		return &settingError{"maintenance-memory", strconv.FormatInt(s.MaintenanceMemory, 10), "use a number of MiB from 256 on"}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"maintenance-every", s.MaintenanceEvery}, {"maintenance-full-every", s.MaintenanceFullEvery}, {"maintenance-sweep-every", s.MaintenanceSweepEvery},
+		{"maintenance-timeout", s.MaintenanceTimeout}, {"keep-superseded", s.KeepSuperseded}, {"keep-orphans", s.KeepOrphans}, {"keep-trash", s.KeepTrash},
+	} {
+		if d.value < time.Second {
+			return &settingError{d.name, d.value.String(), "use a duration of at least 1s, such as 24h"}
+		}
 	}
 	return nil
 }

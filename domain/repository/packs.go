@@ -40,6 +40,7 @@ var _ = []domain.Event{PacksCombined{}, PacksRemoved{}}
 type CombinePacks struct {
 	Packs      []CombinedPack
 	Superseded []git.ObjectID
+	Base       int64 // version of the stream on which Packs were made ready
 }
 
 // Bytes is roughly the size of the event that the command may become.
@@ -48,7 +49,12 @@ func (c CombinePacks) Bytes() int { return 160*len(c.Packs) + 50*len(c.Supersede
 // DecideCombine judges the command against the packs that the repository lists, which has
 // tells. Packs that were pushed meanwhile are none of its business. If one that shall be
 // superseded is not listed, or a new one is, somebody else was faster: *domain.ConflictError.
-func DecideCombine(has func(git.ObjectID) bool, c CombinePacks) (*PacksCombined, error) {
+// If packs were removed since it was made ready, at the version removed of the stream, which
+// is at version now: *PacksRemovedError.
+func DecideCombine(has func(git.ObjectID) bool, removed, version int64, c CombinePacks) (*PacksCombined, error) {
+	if c.Base < removed {
+		return nil, &PacksRemovedError{Version: version}
+	}
 	if len(c.Packs) == 0 || len(c.Superseded) == 0 {
 		return nil, domain.Invalid("packs", "Packs are combined from some into others.")
 	}
@@ -82,11 +88,11 @@ func DecideRemove(has func(git.ObjectID) bool, c RemovePacks) *PacksRemoved {
 	return &PacksRemoved{Packs: gone}
 }
 
-// PacksRemovedError says that packs were removed since a push was made ready: its own may
-// be among them. The push may be asked for again, on Version, once its pack is known to be
-// there.
+// PacksRemovedError says that packs were removed since a push, or a combination, was made
+// ready: its own may be among them. It may be asked for again, on Version, once its packs
+// are known to be there.
 type PacksRemovedError struct{ Version int64 } // of the repository's stream
 
 func (*PacksRemovedError) Error() string {
-	return "packs were removed from the repository while the push was under way"
+	return "packs were removed from the repository meanwhile"
 }

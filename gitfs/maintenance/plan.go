@@ -35,9 +35,12 @@ type Thresholds struct {
 }
 
 func (t Thresholds) withDefaults() Thresholds {
-	t.Packs, t.Tail = cmp.Or(t.Packs, 8), cmp.Or(t.Tail, 10)
+	t.Packs, t.Tail = cmp.Or(t.Packs, DefaultPacks), cmp.Or(t.Tail, 10)
 	return t
 }
+
+// DefaultPacks is the default of Thresholds.Packs.
+const DefaultPacks = 8
 
 // maxRollUp bounds the packs of one job, and with them the event that registers it.
 const maxRollUp = 4096

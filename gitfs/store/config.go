@@ -17,7 +17,8 @@ type Config struct {
 
 	BlockCacheBytes int64 // memory for parts of pack files; default 256 MiB
 	BaseCacheBytes  int64 // memory for inflated objects; default 128 MiB
-	IdlePacks       int   // packs kept open though nobody uses them; default 512
+	IdleFiles       int   // files of packs kept open though nobody uses them; default 512
+	IdleIndexBytes  int64 // memory for indexes of packs that nobody uses; default 64 MiB
 	SharedUses      int   // calls to the shared home at a time; default 64
 	Workers         int   // families of deltas resolved at a time, by all Receives; default GOMAXPROCS
 
@@ -74,7 +75,8 @@ func (c Config) withDefaults() Config {
 	c.Node = cmp.Or(c.Node, "node")
 	c.BlockCacheBytes = cmp.Or(c.BlockCacheBytes, 256<<20)
 	c.BaseCacheBytes = cmp.Or(c.BaseCacheBytes, 128<<20)
-	c.IdlePacks = cmp.Or(c.IdlePacks, 512)
+	c.IdleFiles = cmp.Or(c.IdleFiles, 512)
+	c.IdleIndexBytes = cmp.Or(c.IdleIndexBytes, 64<<20)
 	c.SharedUses = cmp.Or(c.SharedUses, 64)
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Limits = c.Limits.withDefaults(DefaultLimits())
@@ -97,7 +99,7 @@ func (c Config) validate() error {
 		return fmt.Errorf("store: node name %q may only have letters, digits, dots, dashes and underscores", c.Node)
 	case c.BlockCacheBytes < minBlockCache:
 		return fmt.Errorf("store: block cache must have at least %d bytes", minBlockCache)
-	case c.BaseCacheBytes < 0 || c.IdlePacks < 0 || c.SharedUses < 1 || c.Workers < 1:
+	case c.BaseCacheBytes < 0 || c.IdleFiles < 0 || c.IdleIndexBytes < 0 || c.SharedUses < 1 || c.Workers < 1:
 		return errors.New("store: sizes and counts must be positive")
 	case c.Limits.MemoryObject > c.Limits.ObjectBytes:
 		return errors.New("store: an object held in memory cannot be larger than any object may be")

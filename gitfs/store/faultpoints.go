@@ -16,13 +16,15 @@ const (
 	FolderSynced       = "publish.folder.synced"
 )
 
-// The fault points of a pack that maintenance has made, and of one that is removed.
+// The fault points of a pack that maintenance has made, of one that is removed, and of
+// refs that are written for plain git.
 const (
 	CombinedWritten = "combined.pack.written"
 	CombinedSynced  = "combined.idx.synced"
 	CombinedRenamed = "combined.pack.renamed"
 	CombinedPlaced  = "combined.idx.renamed"
 	TrashMoved      = "trash.moved"
+	Materialized    = "materialized"
 )
 
 // FaultPoints are the fault points of Receive and Publish that every push with objects

@@ -30,6 +30,8 @@ type Pack struct {
 	openErr error         // set before opened is closed; until then guarded by store.mu
 	pins    int           // guarded by store.mu
 	idle    *list.Element // guarded by store.mu; set while pins is 0
+	// Guarded by store.mu, and set while pins is 0 and the file is open.
+	idleFile *list.Element
 
 	openFile func(context.Context) (File, error)
 	mu       sync.Mutex
@@ -84,15 +86,40 @@ func (p *Pack) open(ctx context.Context) error {
 
 // close is called when nobody uses the pack any more.
 func (p *Pack) close() error {
-	var errs []error
-	for _, f := range p.files {
-		errs = append(errs, f.Close())
-	}
+	errs := []error{p.closeFiles()}
 	for _, f := range p.indexFiles {
 		errs = append(errs, f.release())
 	}
 	p.store.blocks.drop(p.key)
 	return errors.Join(errs...)
+}
+
+// closeFiles closes what the next read opens again. Nobody may be reading.
+func (p *Pack) closeFiles() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, f := range p.files {
+		errs = append(errs, f.Close())
+	}
+	p.files = nil
+	return errors.Join(errs...)
+}
+
+func (p *Pack) hasFiles() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.files) > 0
+}
+
+// indexCost is what the pack's index takes, in bytes. One that is mapped takes none of the
+// process's memory, but one of its mappings, of which there are some ten thousands.
+func (p *Pack) indexCost() int64 {
+	const overhead, mapping = 1 << 10, 64 << 10
+	if len(p.indexFiles) > 0 && p.indexFiles[0].mapped {
+		return mapping
+	}
+	return overhead + int64(p.info.Objects)*32
 }
 
 // Entry reads the header of the entry at a position of the index.

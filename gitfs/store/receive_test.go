@@ -306,7 +306,7 @@ func (r *notifyingReader) Read(p []byte) (int, error) {
 
 // TestReceive_manyPacks: a repository before anything has put its packs together.
 func TestReceive_manyPacks(t *testing.T) {
-	s, _ := open(t, func(c *store.Config) { c.IdlePacks = 50 })
+	s, _ := open(t, func(c *store.Config) { c.IdleFiles, c.IdleIndexBytes = 10, 50<<10 })
 	var packs []git.Pack
 	for i := range 200 {
 		f := forge(t)

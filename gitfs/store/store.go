@@ -27,6 +27,8 @@ type Store struct {
 	mu      sync.Mutex
 	packs   map[packKey]*Pack
 	idle    *list.List // of *Pack that nobody has pinned, longest idle first
+	open    *list.List // of those whose file is open, longest idle first
+	indexes int64      // what the indexes of idle packs cost, in bytes
 	lastKey uint64
 	closed  bool
 }
@@ -63,6 +65,7 @@ func Open(config Config) (*Store, error) {
 		workers: make(chan struct{}, config.Workers),
 		packs:   map[packKey]*Pack{},
 		idle:    list.New(),
+		open:    list.New(),
 	}, nil
 }
 
@@ -72,7 +75,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	return s.closeIdle(0)
+	return s.closeIdle(0, 0)
 }
 
 // Objects pins the given packs of a repository, all of which are on the shared
@@ -130,9 +133,33 @@ func (s *Store) pinOpen(storage string, packs []git.Pack, pinned []*Pack) (all b
 // use counts one more user of a pack. s.mu must be held.
 func (s *Store) use(p *Pack) {
 	p.pins++
+	s.notIdle(p)
+}
+
+// rest puts a pack that nobody uses any more among the idle. s.mu must be held.
+func (s *Store) rest(p *Pack) {
+	p.idle = s.idle.PushBack(p)
+	s.indexes += p.indexCost()
+	if p.hasFiles() {
+		p.idleFile = s.open.PushBack(p)
+	}
+	files, bytes := s.config.IdleFiles, s.config.IdleIndexBytes
+	if s.closed {
+		files, bytes = 0, 0
+	}
+	_ = s.closeIdle(files, bytes) // files that were only read
+}
+
+// notIdle takes a pack out of the idle, if it is one of them. s.mu must be held.
+func (s *Store) notIdle(p *Pack) {
 	if p.idle != nil {
 		s.idle.Remove(p.idle)
+		s.indexes -= p.indexCost()
 		p.idle = nil
+	}
+	if p.idleFile != nil {
+		s.open.Remove(p.idleFile)
+		p.idleFile = nil
 	}
 }
 
@@ -144,8 +171,7 @@ func (s *Store) adopt(p *Pack) {
 		return
 	}
 	s.packs[p.mapKey()] = p
-	p.idle = s.idle.PushBack(p)
-	_ = s.closeIdle(s.config.IdlePacks) // files that were only read
+	s.rest(p)
 }
 
 // pin returns an open pack that stays open until unpin.
@@ -208,21 +234,21 @@ func (s *Store) unpin(p *Pack) {
 		_ = p.close() // nothing was written
 		return
 	}
-	p.idle = s.idle.PushBack(p)
-	keep := s.config.IdlePacks
-	if s.closed {
-		keep = 0
-	}
-	_ = s.closeIdle(keep) // files that were only read
+	s.rest(p)
 }
 
-// closeIdle closes packs that nobody has pinned until at most keep are left. s.mu
-// must be held.
-func (s *Store) closeIdle(keep int) error {
+// closeIdle closes files of packs that nobody has pinned until at most so many are open,
+// and whole packs until their indexes cost at most so many bytes. s.mu must be held.
+func (s *Store) closeIdle(files int, bytes int64) error {
 	var errs []error
-	for s.idle.Len() > keep {
-		p := s.idle.Remove(s.idle.Front()).(*Pack)
-		p.idle = nil
+	for s.open.Len() > files {
+		p := s.open.Remove(s.open.Front()).(*Pack)
+		p.idleFile = nil
+		errs = append(errs, p.closeFiles())
+	}
+	for s.indexes > bytes {
+		p := s.idle.Front().Value.(*Pack)
+		s.notIdle(p)
 		delete(s.packs, p.mapKey())
 		errs = append(errs, p.close())
 	}

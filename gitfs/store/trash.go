@@ -197,8 +197,7 @@ func (s *Store) Reads(storage string, id git.ObjectID) bool {
 		if p.pins > 0 {
 			return true
 		}
-		s.idle.Remove(p.idle)
-		p.idle = nil
+		s.notIdle(p)
 		delete(s.packs, p.mapKey())
 		_ = p.close() // files that were only read
 	}

@@ -108,6 +108,24 @@ type Queries struct{ pool *pgxpool.Pool }
 // NewQueries makes Queries on a database.
 func NewQueries(pool *pgxpool.Pool) *Queries { return &Queries{pool: pool} }
 
+// Named lists what refs of a repository have ever named, each once, as far as the
+// projection has read.
+func (q *Queries) Named(ctx context.Context, id domain.RepositoryID) ([]git.ObjectID, error) {
+	found, err := q.pool.Query(ctx, `
+		select distinct id from ref_history where repository = $1 and id <> '\x0000000000000000000000000000000000000000'`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of refs: %w", err)
+	}
+	return pgx.CollectRows(found, func(row pgx.CollectableRow) (git.ObjectID, error) {
+		var id []byte
+		err := row.Scan(&id)
+		if err != nil {
+			return git.ZeroID, err
+		}
+		return git.ObjectID(id), nil
+	})
+}
+
 // At lists the refs of a repository as they were right after the event at a position, by
 // name. It does not know whether the projection has read that far.
 func (q *Queries) At(ctx context.Context, id domain.RepositoryID, position int64) ([]git.Ref, error) {

@@ -140,7 +140,7 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 	}
 	switch command := claim.Command.(type) {
 	case repository.CombinePacks:
-		event, err := repository.DecideCombine(s.lists, command)
+		event, err := repository.DecideCombine(s.lists, s.removed, s.Version, command)
 		if claim.Err = err; err == nil {
 			claim.Events = []domain.Event{*event}
 		}

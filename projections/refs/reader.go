@@ -44,6 +44,25 @@ func (r *Reader) Snapshot(ctx context.Context, id domain.RepositoryID) (*Snapsho
 	return snapshot, nil
 }
 
+// DeletedOrNot is Snapshot of a repository that may be deleted.
+func (r *Reader) DeletedOrNot(ctx context.Context, id domain.RepositoryID) (*Snapshot, error) {
+	snapshot, err := r.current(ctx, r.cache.entry(id))
+	if err == nil && snapshot.Version == 0 {
+		err = domain.NotFound("repository", "The repository does not exist.")
+	}
+	return snapshot, err
+}
+
+// Repositories lists all repositories, deleted ones included, as far as the rows have
+// followed the log.
+func (r *Reader) Repositories(ctx context.Context) ([]domain.RepositoryID, error) {
+	rows, err := r.pool.Query(ctx, `select repository from repository_state order by repository`)
+	if err != nil {
+		return nil, fmt.Errorf("list repositories: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[domain.RepositoryID])
+}
+
 func (r *Reader) current(ctx context.Context, e *entry) (*Snapshot, error) {
 	if cached, _ := e.state(); cached == nil {
 		if err := r.first(ctx, e); err != nil {

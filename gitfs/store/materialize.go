@@ -1,0 +1,91 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/faultpoint"
+)
+
+// materializedConfig lets plain git read the folder, and keeps it from removing objects:
+// what it would not keep is what every past position of the log needs.
+const materializedConfig = `[core]
+	repositoryformatversion = 1
+	bare = true
+[extensions]
+	preciousObjects = true
+[gc]
+	auto = 0
+`
+
+// Materialize writes refs, HEAD and a configuration beside the objects of a repository, so
+// that plain git can read its folder when nothing else is left. No node ever reads them.
+// Each file is replaced as a whole; packed-refs comes last. A repository without a folder,
+// since nothing was pushed yet, is passed over.
+func (s *Store) Materialize(ctx context.Context, snapshot *gitfs.Snapshot) error {
+	if err := checkStorage(snapshot.Storage); err != nil {
+		return err
+	}
+	if len(snapshot.Packs) == 0 {
+		return nil
+	}
+	dir := repositoryDir(snapshot.Storage)
+	err := s.useShared(ctx, func() error { return s.files.Mkdir(path.Join(dir, "refs")) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write refs for plain git: %w", err)
+	}
+	var refs bytes.Buffer
+	refs.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
+	for ref := range snapshot.Refs.Prefixed("") {
+		fmt.Fprintf(&refs, "%s %s\n", ref.ID, ref.Name)
+		if !ref.Peeled.IsZero() {
+			fmt.Fprintf(&refs, "^%s\n", ref.Peeled)
+		}
+	}
+	for _, file := range []struct {
+		name    string
+		content []byte
+	}{
+		{"config", []byte(materializedConfig)},
+		{"HEAD", []byte("ref: " + snapshot.Head + "\n")},
+		{"packed-refs", refs.Bytes()},
+	} {
+		if err := s.replace(ctx, snapshot.Storage, path.Join(dir, file.name), file.content); err != nil {
+			return fmt.Errorf("write refs for plain git: %w", err)
+		}
+		faultpoint.Reach(Materialized)
+	}
+	return s.syncDirs(ctx, dir)
+}
+
+// replace gives a file new content at once.
+func (s *Store) replace(ctx context.Context, storage, name string, content []byte) error {
+	dir := path.Join(stagingDir(storage), s.config.Node)
+	staged := path.Join(dir, newName()+"."+path.Base(name))
+	return s.useShared(ctx, func() error {
+		f, err := s.files.Create(staged)
+		if errors.Is(err, fs.ErrNotExist) { // this node has not pushed to it yet
+			if err := s.files.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			f, err = s.files.Create(staged)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(content)
+		if err == nil {
+			err = f.Sync()
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			_ = s.files.Remove(staged)
+			return err
+		}
+		return s.files.Rename(staged, name)
+	})
+}
