@@ -29,7 +29,7 @@ type repositories struct {
 	log       *eventstore.Log
 	gate      *permission.Gate
 	snapshots snapshots
-	pushed    func(domain.RepositoryID) // called after each push
+	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
 
 // Open implements smarthttp.Repositories. For a caller who has been here before, one
@@ -64,7 +64,11 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 		meta := metadata(request, pass.Caller)
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
 			results, err := refs.Push(ctx, r.log, pass.Repository, push, meta)
-			r.pushed(pass.Repository)
+			objects := int64(0)
+			if push.Pack != nil {
+				objects = push.Pack.Objects
+			}
+			r.pushed(pass.Repository, objects)
 			return results, err
 		}
 	}

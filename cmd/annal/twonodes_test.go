@@ -58,7 +58,16 @@ func TestTwoNodes(t *testing.T) {
 	if status, body := two.request("admin", token, http.MethodGet, "/rest/api/1.0/projects/PRJ/repos/demo", nil); status != 200 {
 		t.Fatalf("token on the other node: %d %s", status, body)
 	}
+	const fetch = "/scm/PRJ/demo.git/info/refs?service=git-upload-pack"
+	for range 2 { // the second is let in by what the node remembers
+		if status, body := two.request("admin", token, http.MethodGet, fetch, nil); status != 200 {
+			t.Fatalf("fetch with a token on the other node: %d %s", status, body)
+		}
+	}
 	one.admin(204, http.MethodDelete, "/rest/access-tokens/latest/users/admin/"+id, nil)
+	if status, _ := two.request("admin", token, http.MethodGet, fetch, nil); status != 401 {
+		t.Errorf("fetch with a revoked token on the other node: %d", status)
+	}
 	if status, _ := two.request("admin", token, http.MethodGet, "/rest/api/1.0/projects/PRJ/repos/demo", nil); status != 401 {
 		t.Errorf("a revoked token on the other node: %d", status)
 	}

@@ -18,6 +18,7 @@ const (
 	warmDelay = time.Second     // from a push to the packs, so that pushes in a row cost one
 	warmShare = 10              // one part in so many of the time goes into one repository
 	warmLimit = 5 * time.Minute // for one repository
+	surveyed  = 1000            // objects in one push from which a repository is looked through
 )
 
 // warmer makes the packs that clones of hot repositories will ask for after a push, so that
@@ -30,6 +31,7 @@ type warmer struct {
 
 	mu    sync.Mutex
 	due   map[domain.RepositoryID]time.Time
+	large map[domain.RepositoryID]bool      // those due that got many objects
 	after map[domain.RepositoryID]time.Time // not before that
 	woken chan struct{}
 }
@@ -37,17 +39,21 @@ type warmer struct {
 func newWarmer(upload *uploadpack.Server, objects *store.Store, current snapshots, log *slog.Logger) *warmer {
 	return &warmer{
 		upload: upload, store: objects, snapshots: current, log: log,
-		due: map[domain.RepositoryID]time.Time{}, after: map[domain.RepositoryID]time.Time{}, woken: make(chan struct{}, 1),
+		due: map[domain.RepositoryID]time.Time{}, large: map[domain.RepositoryID]bool{}, after: map[domain.RepositoryID]time.Time{}, woken: make(chan struct{}, 1),
 	}
 }
 
-// pushed notes that refs of a repository have moved. It never waits.
-func (w *warmer) pushed(id domain.RepositoryID) {
-	if !w.upload.IsHot(id) {
+// pushed notes that refs of a repository have moved, and how many objects came. It never
+// waits.
+func (w *warmer) pushed(id domain.RepositoryID, objects int64) {
+	if objects < surveyed && !w.upload.IsHot(id) {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if objects >= surveyed && len(w.large) < warmQueue {
+		w.large[id] = true
+	}
 	if _, known := w.due[id]; known || len(w.due) >= warmQueue {
 		return
 	}
@@ -129,5 +135,15 @@ func (w *warmer) make(ctx context.Context, id domain.RepositoryID) error {
 		return err
 	}
 	defer objects.Release()
-	return w.upload.Warm(ctx, &uploadpack.Repository{Snapshot: snapshot, Objects: objects})
+	repo := &uploadpack.Repository{Snapshot: snapshot, Objects: objects}
+	w.mu.Lock()
+	large := w.large[id]
+	delete(w.large, id)
+	w.mu.Unlock()
+	if large {
+		if err := w.upload.Survey(ctx, repo); err != nil {
+			return err
+		}
+	}
+	return w.upload.Warm(ctx, repo)
 }

@@ -163,6 +163,28 @@ func (s *Server) Warm(ctx context.Context, repo *Repository) error {
 	return nil
 }
 
+// Survey works out what clones of the default branch, and of all branches and tags, will
+// hold, so that the first one after many objects came need not wait for that.
+func (s *Server) Survey(ctx context.Context, repo *Repository) error {
+	c := s.conversation(nil, nil, repo, Transport{})
+	defer c.release()
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var tips [][]git.ObjectID
+	if head, born := c.head(); born {
+		tips = append(tips, []git.ObjectID{head.ID}) // first, for the other begins where it ends
+	}
+	for _, wants := range append(tips, c.everything()) {
+		if _, err := c.closures.Reachable(ctx, c.graph, repo.Objects, repo.Snapshot.Storage, wants, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *conversation) warm(ctx context.Context, s shape) error {
 	r := &request{
 		deepen: revwalk.Deepen{Depth: s.depth}, filter: s.filter,
