@@ -150,7 +150,8 @@ func (w *world) form(schema string) string {
 			union all
 			select indexdef from pg_indexes where schemaname = $1::text
 			union all
-			select format('%s %s %s', c.relname, d.objsubid, d.description) from pg_description d join pg_class c on c.oid = d.objoid
+			select format('%s %s %s', c.relname, a.attname, d.description) from pg_description d join pg_class c on c.oid = d.objoid
+			left join pg_attribute a on a.attrelid = c.oid and a.attnum = d.objsubid
 			where c.relnamespace = $1::text::regnamespace and d.classoid = 'pg_class'::regclass) lines`, schema).Scan(&text)
 	if err != nil {
 		w.t.Fatal(err)
