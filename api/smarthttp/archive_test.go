@@ -2,6 +2,7 @@ package smarthttp_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -43,7 +44,7 @@ func TestUploadArchive(t *testing.T) {
 	var data strings.Builder
 	for {
 		p, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		require.NoError(t, err)

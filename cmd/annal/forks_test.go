@@ -26,7 +26,7 @@ func (n *node) pushRaw(slug, id, ref string, pack []byte) string {
 	command := fmt.Sprintf("%s %s %s\x00report-status", strings.Repeat("0", 40), id, ref)
 	fmt.Fprintf(&body, "%04x%s0000", len(command)+4, command)
 	body.Write(pack)
-	request, err := http.NewRequestWithContext(context.Background(), "POST", n.url+"/scm/prj/"+slug+".git/git-receive-pack", &body)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, n.url+"/scm/prj/"+slug+".git/git-receive-pack", &body)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -285,7 +285,7 @@ func TestHeadersGiveNoIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		if response.StatusCode != 401 {
+		if response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: admin is let in: %d", header, response.StatusCode)
 		}
 	}

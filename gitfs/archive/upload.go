@@ -131,8 +131,8 @@ func parseOptions(arguments []string) (o options, err error) {
 		case argument == "-v" || argument == "--verbose":
 		case name == "--format":
 			format := take()
-			ok := false
-			if o.request.Format, ok = ParseFormat(format); !ok {
+			known, ok := ParseFormat(format)
+			if o.request.Format = known; !ok {
 				return o, protocol.Refuse("Unknown archive format '%s'", protocol.Clip(format))
 			}
 		case name == "--prefix":

@@ -94,7 +94,7 @@ func (m *matcher) star(whole, p, t []byte) outcome {
 			return hopeless
 		}
 		if got := m.match(rest, t); got != failed {
-			if got == matched || m.slashes == false || across {
+			if got == matched || !m.slashes || across {
 				return got
 			}
 		}

@@ -70,7 +70,6 @@ func (v view) changes(ctx context.Context, q ChangeQuery) (list []Change, trunca
 		return nil, false, err
 	}
 	to = c.Tree
-	c = nil
 	if q.OldPath != "" && q.OldPath != q.Path {
 		one, err := v.onePath(ctx, from, to, q)
 		return one, false, err

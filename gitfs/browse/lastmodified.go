@@ -79,7 +79,6 @@ type modifiedWalk struct {
 	list    []LastModified
 	waiting map[git.ObjectID][]int // entries by the commit that they have come to
 	queue   commitQueue
-	left    int
 }
 
 func (w *modifiedWalk) run(start git.ObjectID) error {

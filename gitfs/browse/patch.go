@@ -12,7 +12,7 @@ import (
 
 // WritePatch writes a difference as git diff does, with whole ids.
 func WritePatch(w io.Writer, f FileDiff) error {
-	out := bufio.NewWriter(w)
+	out := bufio.NewWriter(w) // keeps its first error until it is flushed
 	a, b := quoted("a/"+f.OldPath), quoted("b/"+f.Path)
 	fmt.Fprintf(out, "diff --git %s %s\n", a, b)
 	switch f.Kind {
@@ -35,7 +35,7 @@ func WritePatch(w io.Writer, f FileDiff) error {
 	if f.Mode == f.OldMode {
 		fmt.Fprintf(out, " %s", f.Mode)
 	}
-	out.WriteByte('\n')
+	_ = out.WriteByte('\n')
 	if f.Kind == Added {
 		a = "/dev/null"
 	}
@@ -57,15 +57,15 @@ func WritePatch(w io.Writer, f FileDiff) error {
 func writeHunk(out *bufio.Writer, f FileDiff, h diff.Hunk) {
 	fmt.Fprintf(out, "@@ -%s +%s @@", span(h.A, h.AEnd), span(h.B, h.BEnd))
 	if heading := f.Heading(h); heading != "" {
-		out.WriteString(" " + heading)
+		_, _ = out.WriteString(" " + heading)
 	}
-	out.WriteByte('\n')
+	_ = out.WriteByte('\n')
 	h.Each(func(kind diff.Kind, a, b int) bool {
 		line := f.Line(kind, a, b)
-		out.WriteByte(byte(kind))
-		out.Write(line)
+		_ = out.WriteByte(byte(kind))
+		_, _ = out.Write(line)
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			out.WriteString("\n\\ No newline at end of file\n")
+			_, _ = out.WriteString("\n\\ No newline at end of file\n")
 		}
 		return true
 	})
