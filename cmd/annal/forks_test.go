@@ -143,5 +143,8 @@ func TestForks(t *testing.T) {
 		n.annal("projections", "verify", projection)
 	}
 	n.annal("projections", "rebuild", "refs")
+	if said := n.annal("audit", "verify"); !strings.Contains(said, "nothing is wrong") {
+		t.Errorf("verify of the database: %s", said)
+	}
 	git(t, dir, "clone", "-q", "--mirror", n.remote("fork"), filepath.Join(t.TempDir(), "fork"))
 }

@@ -213,6 +213,9 @@ func (r *rights) judgeAct(p *parsed, u *user) error {
 		return r.need(p, u, access.ProjectAdmin, e.ID, 0)
 	case repository.Created:
 		return r.need(p, u, access.ProjectAdmin, e.Project, 0)
+	case repository.Forked:
+		id, _ := repositoryOf(p.stream)
+		return r.need(p, u, access.ProjectAdmin, r.repositories[id], 0)
 	case repository.DefaultBranchChanged:
 		if r.command.pushed {
 			return onRepository(access.RepoWrite)

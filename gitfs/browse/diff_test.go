@@ -22,7 +22,7 @@ func histories(t *testing.T, test func(t *testing.T, f fixture, commits []string
 			if name == "made" {
 				repository = gitfstest.NewRepository(t, 60)
 			} else {
-				repository, step = gitfstest.Bundle(t, name), 40
+				repository, step = gitfstest.Bundle(t, name), 130
 			}
 			all := strings.Fields(gitfstest.Git(t, repository, "rev-list", "HEAD"))
 			var commits []string
