@@ -56,7 +56,7 @@ func TestServiceAndPathAgree(t *testing.T) {
 		{"git-upload-pack?service=git-upload-pack&service=git-receive-pack", uploadRequest, 400},
 		{"git-upload-pack?service=git-upload-pack", uploadRequest, 200},
 		{"git-receive-pack?service=git-receive-pack", receiveRequest, 200},
-		{"git-upload-archive", uploadRequest, 404},
+		{"git-upload-archive", uploadRequest, 400},
 	} {
 		status, _ := s.do(t, http.MethodPost, "/scm/PRJ/repo.git/"+tt.path, "0000", "Content-Type", tt.contentType)
 		require.Equal(t, tt.status, status, "%s as %s", tt.path, tt.contentType)
