@@ -25,8 +25,10 @@ type packInput struct {
 	offset int64 // of buffer in the pack
 }
 
-func newPackInput(from io.Reader, to *spool, sum hash.Hash, max int64) *packInput {
-	return &packInput{from: from, to: to, sum: sum, max: max, buffer: make([]byte, 0, 64<<10)}
+// begin makes in ready for a pack. It has a buffer.
+func (in *packInput) begin(from io.Reader, to *spool, sum hash.Hash, max int64) *packInput {
+	*in = packInput{from: from, to: to, sum: sum, max: max, buffer: in.buffer[:0]}
+	return in
 }
 
 // position is how many bytes of the pack were read.
