@@ -216,9 +216,7 @@ func (f *firstPass) entry() error {
 	}
 	stored := &f.table.entries[index]
 	stored.end = f.in.position()
-	if stored.crc, err = f.in.endEntry(); err != nil {
-		return err
-	}
+	stored.crc = f.in.endEntry()
 	if id.IsZero() {
 		return nil
 	}
