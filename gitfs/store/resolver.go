@@ -44,8 +44,8 @@ type worker struct {
 	*resolver
 	hasher *object.Hasher
 	cache  linkCache
-	packed []byte // what the spool holds
-	delta  []byte // a buffer, used again
+	packed []byte   // what the spool holds
+	delta  []byte   // a buffer, used again
 	free   [][]byte // of objects that are done, at most freeBuffers
 }
 
