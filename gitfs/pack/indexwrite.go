@@ -21,7 +21,7 @@ type IndexEntry struct {
 // WriteIndex writes an .idx file, byte for byte as git index-pack would. The
 // entries must be sorted by id and have none twice.
 func WriteIndex(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
-	out := newChecksummed(w)
+	out := newChecksummed(w, MaxIndexBytes(int64(len(entries))))
 	out.write(indexSignature)
 	i := 0
 	for first := range 256 {
@@ -66,7 +66,7 @@ func WriteReverse(w io.Writer, entries []IndexEntry, pack git.ObjectID) error {
 		}
 		return 1
 	})
-	out := newChecksummed(w)
+	out := newChecksummed(w, MaxIndexBytes(int64(len(entries))))
 	out.write(reverseSignature)
 	for _, p := range positions {
 		out.uint32(p)
@@ -82,9 +82,10 @@ type checksummed struct {
 	to  io.Writer
 }
 
-func newChecksummed(w io.Writer) *checksummed {
+// newChecksummed makes a writer of about size bytes.
+func newChecksummed(w io.Writer, size int64) *checksummed {
 	sum := sha1.New()
-	return &checksummed{Writer: bufio.NewWriterSize(io.MultiWriter(sum, w), 64<<10), sum: sum, to: w}
+	return &checksummed{Writer: bufio.NewWriterSize(io.MultiWriter(sum, w), int(min(size, 64<<10))), sum: sum, to: w}
 }
 
 // write leaves its error to close, for a bufio.Writer keeps the first.

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/zlib"
 
@@ -111,10 +112,12 @@ func (rc *receiver) appendBase(id git.ObjectID) error {
 		if _, err := out.Write(pack.AppendEntryHeader(nil, pack.Entry{Kind: e.kind, Size: size})); err != nil {
 			return err
 		}
-		zw, err := zlib.NewWriterLevel(out, zlib.BestSpeed)
-		if err != nil {
-			return err
-		}
+		zw := fastDeflaters.Get().(*zlib.Writer)
+		defer func() {
+			zw.Reset(io.Discard) // and not what is in quarantine
+			fastDeflaters.Put(zw)
+		}()
+		zw.Reset(out)
 		if _, err := io.Copy(zw, r); err != nil {
 			return err
 		}
@@ -129,6 +132,12 @@ func (rc *receiver) appendBase(id git.ObjectID) error {
 	rc.table.add(e)
 	return nil
 }
+
+// fastDeflaters are used again: a new one takes a megabyte, and most pushes need a few.
+var fastDeflaters = sync.Pool{New: func() any {
+	zw, _ := zlib.NewWriterLevel(io.Discard, zlib.BestSpeed) // fails only for a level that there is not
+	return zw
+}}
 
 // checkSpecialFiles looks into the files that Git itself reads.
 func (rc *receiver) checkSpecialFiles() error {

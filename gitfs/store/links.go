@@ -69,7 +69,7 @@ type linkCache []cachedLink
 
 // newLinkCache makes a cache for a pack of so many objects.
 func newLinkCache(objects int) linkCache {
-	size := 256
+	size := 16
 	for size < objects && size < 1<<14 {
 		size *= 2
 	}

@@ -119,7 +119,7 @@ func (p *Pack) indexCost() int64 {
 	if len(p.indexFiles) > 0 && p.indexFiles[0].mapped {
 		return mapping
 	}
-	return overhead + int64(p.info.Objects)*32
+	return overhead + p.info.Objects*32
 }
 
 // Entry reads the header of the entry at a position of the index.

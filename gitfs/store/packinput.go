@@ -10,8 +10,8 @@ import (
 	"github.com/annal-git/annal/gitfs/pack"
 )
 
-// packInput is a pack as it arrives. What was read through it has been written to
-// the spool, and counts in the checksum of the pack and in the CRC of the entry.
+// packInput is a pack as it arrives. What was read through it counts in the checksum of
+// the pack and in the CRC of the entry, and goes to the spool, a buffer at a time.
 // It never reads more of a stream than one buffer behind what was asked for.
 type packInput struct {
 	from   io.Reader
@@ -20,13 +20,16 @@ type packInput struct {
 	crc    uint32
 	max    int64 // bytes
 	buffer []byte
-	mark   int   // everything in buffer before has been written
+	mark   int   // everything in buffer before counts in crc
+	stored int   // everything in buffer before has been written and counts in sum
 	next   int   // everything in buffer before has been read by the user
 	offset int64 // of buffer in the pack
 }
 
-func newPackInput(from io.Reader, to *spool, sum hash.Hash, max int64) *packInput {
-	return &packInput{from: from, to: to, sum: sum, max: max, buffer: make([]byte, 0, 64<<10)}
+// begin makes in ready for a pack. It has a buffer.
+func (in *packInput) begin(from io.Reader, to *spool, sum hash.Hash, max int64) *packInput {
+	*in = packInput{from: from, to: to, sum: sum, max: max, buffer: in.buffer[:0]}
+	return in
 }
 
 // position is how many bytes of the pack were read.
@@ -60,7 +63,7 @@ func (in *packInput) fill() error {
 		return err
 	}
 	in.offset += int64(in.next)
-	in.mark, in.next = 0, 0
+	in.mark, in.stored, in.next = 0, 0, 0
 	in.buffer = in.buffer[:0]
 	for range 100 {
 		n, err := in.from.Read(in.buffer[:cap(in.buffer)])
@@ -77,14 +80,20 @@ func (in *packInput) fill() error {
 	return io.ErrNoProgress
 }
 
-// flush accounts for what the user has read.
+// count accounts for what the user has read of an entry.
+func (in *packInput) count() {
+	in.crc = crc32.Update(in.crc, crc32.IEEETable, in.buffer[in.mark:in.next])
+	in.mark = in.next
+}
+
+// flush stores what the user has read.
 func (in *packInput) flush() error {
 	if in.position() > in.max {
 		return &LimitError{What: "pack", Limit: in.max, Unit: "bytes"}
 	}
-	p := in.buffer[in.mark:in.next]
-	in.mark = in.next
-	in.crc = crc32.Update(in.crc, crc32.IEEETable, p)
+	in.count()
+	p := in.buffer[in.stored:in.next]
+	in.stored = in.next
 	in.sum.Write(p)
 	_, err := in.to.Write(p)
 	return err
@@ -92,9 +101,7 @@ func (in *packInput) flush() error {
 
 // header reads the header of the next entry and begins its CRC.
 func (in *packInput) header() (pack.Entry, error) {
-	if err := in.flush(); err != nil {
-		return pack.Entry{}, err
-	}
+	in.count()
 	in.crc = 0
 	offset := in.position()
 	var b [pack.MaxEntryHeader]byte
@@ -113,9 +120,9 @@ func (in *packInput) header() (pack.Entry, error) {
 }
 
 // endEntry returns the CRC of the entry that was read.
-func (in *packInput) endEntry() (uint32, error) {
-	err := in.flush()
-	return in.crc, err
+func (in *packInput) endEntry() uint32 {
+	in.count()
+	return in.crc
 }
 
 // trailer reads the checksum of the pack and compares it. Bytes that have arrived

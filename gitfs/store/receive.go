@@ -92,7 +92,9 @@ type receiver struct {
 // read is the first pass: it takes the stream apart while it arrives. Objects that
 // are whole and not too large to be looked at in passing are checked at once.
 func (rc *receiver) read(r io.Reader, toEnd bool) error {
-	in := newPackInput(r, &rc.q.spool, sha1.New(), rc.limits.PackBytes)
+	tools := passTools.Get().(*passTool)
+	defer tools.putBack()
+	in := tools.input.begin(r, &rc.q.spool, sha1.New(), rc.limits.PackBytes)
 	header := make([]byte, pack.HeaderSize)
 	if _, err := io.ReadFull(in, header); err != nil {
 		return err
@@ -109,7 +111,7 @@ func (rc *receiver) read(r io.Reader, toEnd bool) error {
 		store: rc.q.store, table: &rc.table, links: rc.links, base: rc.q.base,
 		spool: &rc.q.spool, scratch: rc.q.scratch, limits: rc.limits, done: rc.progress.step,
 	}
-	pass := &firstPass{receiver: rc, in: in, hasher: object.NewHasher(), cache: newLinkCache(min(int(count), passingCache)), buffer: make([]byte, 32<<10)}
+	pass := &firstPass{receiver: rc, passTool: tools, in: in, cache: newLinkCache(min(int(count), passingCache))}
 	rc.progress.begin("receiving", int64(count))
 	for range count {
 		if err := context.Cause(rc.ctx); err != nil {
@@ -127,12 +129,28 @@ func (rc *receiver) read(r io.Reader, toEnd bool) error {
 // firstPass is what the first pass over a pack needs.
 type firstPass struct {
 	*receiver
-	in       *packInput
+	*passTool
+	in    *packInput
+	cache linkCache
+}
+
+// passTool is what one first pass after the other can use.
+type passTool struct {
+	input    packInput
 	inflater pack.Inflater
 	hasher   *object.Hasher
-	cache    linkCache
 	buffer   []byte
-	content  []byte
+	content  []byte // of at most inPassing bytes
+}
+
+var passTools = sync.Pool{New: func() any {
+	return &passTool{input: packInput{buffer: make([]byte, 0, 64<<10)}, hasher: object.NewHasher(), buffer: make([]byte, 32<<10)}
+}}
+
+// putBack lets go of everything that belongs to one push.
+func (t *passTool) putBack() {
+	t.input = packInput{buffer: t.input.buffer[:0]}
+	passTools.Put(t)
 }
 
 // inPassing is up to how many bytes commits, trees and tags are checked while they
@@ -198,9 +216,7 @@ func (f *firstPass) entry() error {
 	}
 	stored := &f.table.entries[index]
 	stored.end = f.in.position()
-	if stored.crc, err = f.in.endEntry(); err != nil {
-		return err
-	}
+	stored.crc = f.in.endEntry()
 	if id.IsZero() {
 		return nil
 	}

@@ -44,13 +44,13 @@ type worker struct {
 	*resolver
 	hasher *object.Hasher
 	cache  linkCache
-	stored []byte // buffers, used again
-	delta  []byte
+	packed []byte   // what the spool holds
+	delta  []byte   // a buffer, used again
 	free   [][]byte // of objects that are done, at most freeBuffers
 }
 
-func (r *resolver) newWorker() *worker {
-	return &worker{resolver: r, hasher: object.NewHasher(), cache: newLinkCache(len(r.table.entries))}
+func (r *resolver) newWorker(packed []byte) *worker {
+	return &worker{resolver: r, packed: packed, hasher: object.NewHasher(), cache: newLinkCache(len(r.table.entries))}
 }
 
 // frame is an object of a family that has children left.
@@ -64,11 +64,18 @@ type frame struct {
 // resolve runs families, each in a worker. Not more workers are busy at a time, in
 // all receives of this store, than its configuration says.
 func (r *resolver) resolve(ctx context.Context, families []int32, run func(context.Context, *worker, int32) error) error {
+	if len(families) == 0 {
+		return nil
+	}
+	packed, err := r.spool.bytes()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for range min(len(families), cap(r.store.workers)) {
 		group.Go(func() error {
-			w := r.newWorker()
+			w := r.newWorker(packed)
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(families) {
@@ -383,12 +390,9 @@ func (w *worker) inflate(e *received, buffer []byte) ([]byte, error) {
 	if int64(n) > e.size+maxStoredOverhead { // more than any encoder needs: do not buffer it
 		return w.inflateSlowly(e, buffer)
 	}
-	w.stored = slices.Grow(w.stored[:0], n)[:n]
-	if _, err := w.spool.ReadAt(w.stored, e.offset+int64(e.header)); err != nil {
-		return nil, err
-	}
+	from := e.offset + int64(e.header)
 	buffer = slices.Grow(buffer[:0], int(e.size))[:e.size]
-	return buffer, pack.InflateInto(buffer, w.stored)
+	return buffer, pack.InflateInto(buffer, w.packed[from:from+int64(n)])
 }
 
 // maxStoredOverhead is by how much a stream may be longer than what it holds, to
