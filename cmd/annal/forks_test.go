@@ -139,6 +139,24 @@ func TestForks(t *testing.T) {
 		t.Errorf("the fork of the fork has\n%s\nthe fork\n%s", child, fork)
 	}
 	git(t, dir, "clone", "-q", "--mirror", n.remote("grandchild"), filepath.Join(t.TempDir(), "grandchild"))
+	// Plain git reads the folders of all three, if nothing else is left.
+	for _, slug := range []string{"origin", "fork", "grandchild"} {
+		remote := git(t, dir, "ls-remote", n.remote(slug), "refs/*")
+		eventually(t, func() bool {
+			folders, err := filepath.Glob(filepath.Join(n.home, "shared", "repos", "*", "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, folder := range folders {
+				if out, err := gitTry(t, dir, "ls-remote", folder, "refs/*"); err == nil && strings.TrimSpace(out) == remote {
+					_, err := gitTry(t, dir, "--git-dir", folder, "rev-list", "--objects", "--all")
+					return err == nil
+				}
+			}
+			return false
+		})
+	}
+	n.annal("fsck")
 	for _, projection := range []string{"refs", "catalog", "activity", "refhistory"} {
 		n.annal("projections", "verify", projection)
 	}

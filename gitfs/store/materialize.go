@@ -34,6 +34,11 @@ func (s *Store) Materialize(ctx context.Context, snapshot *gitfs.Snapshot) error
 	if len(snapshot.Packs) == 0 {
 		return nil
 	}
+	if snapshot.Fork {
+		if err := s.materializeFork(ctx, snapshot); err != nil {
+			return fmt.Errorf("write refs for plain git: %w", err)
+		}
+	}
 	dir := repositoryDir(snapshot.Storage)
 	err := s.useShared(ctx, func() error { return s.files.Mkdir(path.Join(dir, "refs")) })
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -61,6 +66,33 @@ func (s *Store) Materialize(ctx context.Context, snapshot *gitfs.Snapshot) error
 		faultpoint.Reach(Materialized)
 	}
 	return s.syncDirs(ctx, dir)
+}
+
+// materializeFork makes the folder of a fork, which has none until it is pushed to, and
+// names in it the folders of the repositories whose packs it lists.
+func (s *Store) materializeFork(ctx context.Context, snapshot *gitfs.Snapshot) error {
+	if err := (&publication{store: s, ctx: ctx, storage: snapshot.Storage}).makeFolders(); err != nil {
+		return err
+	}
+	objects := path.Join(repositoryDir(snapshot.Storage), "objects")
+	var alternates bytes.Buffer
+	seen := map[string]bool{}
+	for _, p := range snapshot.Packs {
+		if p.Storage == "" || p.Storage == snapshot.Storage || seen[p.Storage] {
+			continue
+		}
+		seen[p.Storage] = true
+		// From the folder "objects", up to the shared home.
+		fmt.Fprintf(&alternates, "../../../../%s/objects\n", repositoryDir(p.Storage))
+	}
+	err := s.useShared(ctx, func() error { return s.files.Mkdir(path.Join(objects, "info")) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := s.replace(ctx, snapshot.Storage, path.Join(objects, "info", "alternates"), alternates.Bytes()); err != nil {
+		return err
+	}
+	return s.syncDirs(ctx, path.Join(objects, "info"), objects)
 }
 
 // replace gives a file new content at once.

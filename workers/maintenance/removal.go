@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -204,13 +205,26 @@ func (t *tending) remove(ctx context.Context, u unlisted) error {
 	return err
 }
 
-// listed reports whether any repository lists a pack, as far as the refs have followed
-// the log.
+// settle is how far behind the log the tables of refs may be when packs are removed.
+const settle = time.Minute
+
+// listed reports whether any repository lists a pack, a fork of this one or itself, or might
+// without being known to.
 func (t *tending) listed(ctx context.Context, u unlisted) (listed bool, err error) {
 	if u.Pack == nil {
 		return false, nil
 	}
-	err = t.config.Pool.QueryRow(ctx, `select exists (select from refs.packs where pack = $1)`, u.Pack).Scan(&listed)
+	// A fork that was made a moment ago may not be in the tables yet, but it has taken packs
+	// that were listed then, long after those that are removed now. One whose stream is set
+	// aside, or tables that stand still, would hide it for ever.
+	settled, err := t.config.Log.PositionAt(ctx, time.Now().Add(-settle))
+	if err != nil {
+		return false, err
+	}
+	err = t.config.Pool.QueryRow(ctx, `
+		select exists (select from refs.packs where pack = $1)
+			or exists (select from projections.parked where projection = 'refs')
+			or coalesce((select min(position) from projections.checkpoints where projection = 'refs'), 0) < $2`, u.Pack, settled).Scan(&listed)
 	return listed, err
 }
 
