@@ -1,7 +1,7 @@
 -- +goose Up
 -- Packs are combined into others, and the files of those that no repository lists removed.
 alter table refs.packs add column bitmap bigint not null default 0;
-comment on column refs.packs.bitmap is 'Size of the .bitmap file beside the pack in bytes; 0 if there is none.';
+comment on table refs.packs is 'Which packs a repository is read from; bitmap is the size of the .bitmap file beside one in bytes, 0 if there is none. The shared home is never listed to find out.';
 create index packs_id on refs.packs (pack);
 alter table refs.repository_state add column removed bigint not null default 0;
 comment on column refs.repository_state.removed is 'Version of the stream at which files of packs were last removed: a push that began before must look whether its own are still there.';
@@ -69,4 +69,5 @@ drop table workers.unlisted;
 drop table workers.maintenance;
 alter table refs.repository_state drop column removed;
 drop index refs.packs_id;
+comment on table refs.packs is 'Which packs a repository has. The shared home is never listed to find out.';
 alter table refs.packs drop column bitmap;
