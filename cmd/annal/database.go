@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -75,9 +78,24 @@ func (d *database) close(log *slog.Logger) {
 	}
 }
 
+// findDatabase refuses a home in which no node has ever run: a command is not to begin an
+// installation in the wrong place.
+func (s *settings) findDatabase() error {
+	if s.DatabaseURL != "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(s.Home, "postgres")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no Annal in %s: give the --home that 'annal serve' was started with, or its --database-url", s.Home)
+	}
+	return nil
+}
+
 // withPool opens the database for a command that only reads or repairs.
 func withPool(ctx context.Context, c console, s *settings, use func(*pgxpool.Pool) error) error {
 	log := s.logger(c.err)
+	if err := s.findDatabase(); err != nil {
+		return err
+	}
 	db, err := openDatabase(ctx, s, log)
 	if err != nil {
 		return err

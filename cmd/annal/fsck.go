@@ -111,7 +111,7 @@ func (r *fsckRun) repository(ctx context.Context, id domain.RepositoryID) error 
 	case !errors.As(err, &missing):
 		return err
 	}
-	bar := &progress{w: r.console.err}
+	bar := &progress{w: r.console.err, bytes: true}
 	var printErr error
 	checker := fsck.Checker{
 		Store: r.objects,

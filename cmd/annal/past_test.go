@@ -152,4 +152,8 @@ func TestPast(t *testing.T) {
 		t.Errorf("a restore of what is says\n%s", out)
 	}
 	clone("before", at(pushes[2].Position))
+	n.annal("audit", "verify") // nobody pushed: an operator's restore is in order all the same
+	if out, err := gitTry(t, dir, "push", "-o", "annal.restore=1", "origin", "main:refs/heads/forged"); err == nil || !strings.Contains(out, "the server's own") {
+		t.Errorf("a push that says it is a restore: %v %s", err, out)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -221,35 +220,4 @@ func withBuilder(ctx context.Context, c console, s *settings, use func(projectio
 		defer bar.end()
 		return use(projections.Builder{Pool: pool, Log: log, LockLog: eventstore.LockAppends, Progress: bar.show})
 	})
-}
-
-// progress shows how far a long command is, at most ten times a second.
-type progress struct {
-	w     io.Writer
-	begun time.Time
-	shown time.Time
-}
-
-func (p *progress) show(done, all int64) {
-	if time.Since(p.shown) < 100*time.Millisecond && done < all {
-		return
-	}
-	p.shown = time.Now()
-	if p.begun.IsZero() {
-		p.begun = p.shown
-	}
-	const width = 30
-	full := int(width * done / max(all, 1))
-	line := fmt.Sprintf("[%s%s] %d of %d events", strings.Repeat("#", full), strings.Repeat(".", width-full), done, all)
-	if took := p.shown.Sub(p.begun).Seconds(); took > 0.5 && done > 0 {
-		speed := float64(done) / took
-		line += fmt.Sprintf(", %.0f events/s, %.0f s remain", speed, float64(all-done)/speed)
-	}
-	fmt.Fprintf(p.w, "\r%-90s", line)
-}
-
-func (p *progress) end() {
-	if !p.shown.IsZero() {
-		fmt.Fprintln(p.w)
-	}
 }

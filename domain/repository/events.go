@@ -1,6 +1,9 @@
 package repository
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 )
@@ -99,6 +102,18 @@ type RefsUpdated struct {
 
 // EventType implements domain.Event.
 func (RefsUpdated) EventType() string { return "repository.refs_updated.v1" }
+
+// OwnOption begins the options that only we give to a push, and no client may.
+const OwnOption = "annal."
+
+// RestoreOption begins the option of a push that brings refs back to a position of the log,
+// which follows.
+const RestoreOption = OwnOption + "restore="
+
+// Restores reports whether the push brought refs back.
+func (e RefsUpdated) Restores() bool {
+	return slices.ContainsFunc(e.Options, func(option string) bool { return strings.HasPrefix(option, RestoreOption) })
+}
 
 var _ = []domain.Event{
 	Created{}, Renamed{}, Moved{}, SettingsChanged{}, DefaultBranchChanged{},

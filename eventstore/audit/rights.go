@@ -163,6 +163,14 @@ func (r *rights) judgeNobody(p *parsed) error {
 		if r.command.user == e.User {
 			return nil
 		}
+	case repository.RefsUpdated:
+		if e.Restores() { // by an operator at the command line
+			return nil
+		}
+	case repository.DefaultBranchChanged:
+		if string(p.who.Auth) == "system" {
+			return nil
+		}
 	case cluster.Created, cluster.SigningKeyChanged, cluster.EpochStarted, account.Erased, domain.Unknown,
 		repository.PacksCombined, repository.PacksRemoved: // maintenance moves no ref
 		return nil

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 )
@@ -119,6 +120,8 @@ func (p *push) readOptions(in *pktline.Reader) error {
 			refused = protocol.Refuse("push option is longer than %d bytes", p.server.config.MaxOptionBytes)
 		case !utf8.ValidString(option) || strings.IndexFunc(option, unicode.IsControl) >= 0:
 			refused = protocol.Refuse("push option %q is not plain text", protocol.Clip(option))
+		case strings.HasPrefix(option, repository.OwnOption):
+			refused = protocol.Refuse("push options that begin with %q are the server's own", repository.OwnOption)
 		case refused == nil:
 			p.options = append(p.options, option)
 		}

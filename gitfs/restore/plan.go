@@ -14,10 +14,6 @@ import (
 	"github.com/annal-git/annal/gitfs/store"
 )
 
-// Option is what the event of a restore has among its push options, followed by the
-// position that was restored.
-const Option = "annal.restore="
-
 // MaxUpdates is how many refs a restore may move: they are one event.
 const MaxUpdates = 50_000
 
@@ -38,7 +34,7 @@ func NewPlanner(s *store.Store, commits *revwalk.Cache) *Planner {
 // errors are *domain.InvalidError, *domain.NotFoundError and *domain.ConflictError, and
 // those of the store.
 func (p *Planner) Plan(ctx context.Context, now, then *gitfs.Snapshot, ref string) (repository.PushRefs, error) {
-	push := repository.PushRefs{Atomic: true, Options: []string{Option + strconv.FormatInt(then.Position, 10)}}
+	push := repository.PushRefs{Atomic: true, Options: []string{repository.RestoreOption + strconv.FormatInt(then.Position, 10)}}
 	if ref == "" {
 		push.Updates = changes(now.Refs, then.Refs)
 		if then.Head != now.Head {
