@@ -57,6 +57,8 @@ func TestServiceAndPathAgree(t *testing.T) {
 		{"git-upload-pack?service=git-upload-pack", uploadRequest, 200},
 		{"git-receive-pack?service=git-receive-pack", receiveRequest, 200},
 		{"git-upload-archive", uploadRequest, 400},
+		{"git-upload-archive?service=git-upload-pack", "application/x-git-upload-archive-request", 400},
+		{"git-upload-nothing", uploadRequest, 404},
 	} {
 		status, _ := s.do(t, http.MethodPost, "/scm/PRJ/repo.git/"+tt.path, "0000", "Content-Type", tt.contentType)
 		require.Equal(t, tt.status, status, "%s as %s", tt.path, tt.contentType)
