@@ -2,21 +2,15 @@ package maintenance
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/nativegit"
 )
 
 // scratch is a bare repository in the local home that native git works in.
@@ -85,50 +79,9 @@ func (s *scratch) writeRefs(refs []git.Ref) error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-// stopGrace is how long a process that was told to end may take.
-const stopGrace = 5 * time.Second
-
-// git runs native git in the scratch repository and returns what it prints. Arguments are
-// ours, never a user's; what is anybody's name or id goes through stdin.
+// git runs native git in the scratch repository and returns what it prints.
 func (s *scratch) git(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, s.config.Git, args...)
-	cmd.Dir = s.dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "GIT_DIR=" + s.dir, "LC_ALL=C", "TZ=UTC",
-		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1",
-	}
-	var out, problems bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &limitedBuffer{to: &problems, left: 4096}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = stopGrace
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	// It works for nobody who waits. What cannot be lowered runs as it is.
-	_ = unix.Setpriority(unix.PRIO_PGRP, cmd.Process.Pid, 19)
-	memory := unix.Rlimit{Cur: uint64(s.config.Memory), Max: uint64(s.config.Memory)} //nolint:gosec // checked to be positive
-	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_DATA, &memory, nil)
-	if err := cmd.Wait(); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(problems.String()))
-	}
-	return out.String(), nil
-}
-
-// limitedBuffer keeps the beginning of what is written to it.
-type limitedBuffer struct {
-	to   *bytes.Buffer
-	left int
-}
-
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	n := min(len(p), b.left)
-	b.to.Write(p[:n])
-	b.left -= n
-	return len(p), nil
+	git := nativegit.Runner{Program: s.config.Git, Timeout: s.config.Timeout, Memory: s.config.Memory, Output: 1 << 30, Patient: true}
+	out, err := git.Run(ctx, s.dir, stdin, args...)
+	return out.Text, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/nativegit"
 	"github.com/annal-git/annal/gitfs/store"
 )
 
@@ -57,6 +58,10 @@ func Open(c Config) (*Merger, error) {
 	return &Merger{config: c, turns: make(chan struct{}, c.Merges)}, nil
 }
 
+func (m *Merger) git() nativegit.Runner {
+	return nativegit.Runner{Program: m.config.Git, Timeout: m.config.Timeout, Memory: m.config.Memory}
+}
+
 // Merged is what came of a merge, until Close.
 type Merged struct {
 	Tree      git.ObjectID // with marks where there are conflicts
@@ -91,20 +96,20 @@ func (m *Merger) Merge(ctx context.Context, s *gitfs.Snapshot, ours, theirs git.
 	if err := merged.prepare(s); err != nil {
 		return nil, err
 	}
-	out, code, err := m.run(ctx, merged.dir, nil, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours.String(), theirs.String())
+	out, err := m.git().Run(ctx, merged.dir, nil, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours.String(), theirs.String())
+	const conflicts = 1 // exit status
 	switch {
-	case err != nil:
-		return nil, err
-	case code > 1 && strings.Contains(out.problems, "unrelated histories"):
+	case err == nil || out.Code == conflicts:
+	case strings.Contains(out.Problems, "unrelated histories"):
 		return nil, domain.Conflict("", "The two commits have no common ancestor.")
-	case code > 1:
-		return nil, fmt.Errorf("merge: git merge-tree ended with %d: %s", code, out.problems)
+	default:
+		return nil, fmt.Errorf("merge: %w", err)
 	}
-	fields := strings.Split(strings.TrimSuffix(out.text, "\x00"), "\x00")
+	fields := strings.Split(strings.TrimSuffix(out.Text, "\x00"), "\x00")
 	if merged.Tree, err = git.ParseObjectID(fields[0]); err != nil {
 		return nil, fmt.Errorf("merge: git merge-tree: %w", err)
 	}
-	if code == 1 {
+	if out.Code == conflicts {
 		merged.Conflicts = fields[1:]
 	}
 	return merged, nil
@@ -144,11 +149,11 @@ func (m *Merged) prepare(s *gitfs.Snapshot) (err error) {
 // Pack writes a pack of everything that the merge has made and of a commit, given as its
 // bytes, whose id it returns. The pack is complete but for what the repository has.
 func (m *Merged) Pack(ctx context.Context, w io.Writer, commit []byte) (git.ObjectID, error) {
-	out, code, err := m.merger.run(ctx, m.dir, bytes.NewReader(commit), "hash-object", "-t", "commit", "-w", "--stdin")
-	if err != nil || code != 0 {
-		return git.ZeroID, errors.Join(err, fmt.Errorf("merge: git hash-object ended with %d: %s", code, out.problems))
+	out, err := m.merger.git().Run(ctx, m.dir, bytes.NewReader(commit), "hash-object", "-t", "commit", "-w", "--stdin")
+	if err != nil {
+		return git.ZeroID, fmt.Errorf("merge: %w", err)
 	}
-	id, err := git.ParseObjectID(strings.TrimSpace(out.text))
+	id, err := git.ParseObjectID(strings.TrimSpace(out.Text))
 	if err != nil {
 		return git.ZeroID, err
 	}
@@ -156,11 +161,11 @@ func (m *Merged) Pack(ctx context.Context, w io.Writer, commit []byte) (git.Obje
 	if err != nil {
 		return git.ZeroID, err
 	}
-	out, code, err = m.merger.run(ctx, m.dir, strings.NewReader(made), "pack-objects", "--stdout", "-q", "--delta-base-offset", "--window=0")
-	if err != nil || code != 0 {
-		return git.ZeroID, errors.Join(err, fmt.Errorf("merge: git pack-objects ended with %d: %s", code, out.problems))
+	out, err = m.merger.git().Run(ctx, m.dir, strings.NewReader(made), "pack-objects", "--stdout", "-q", "--delta-base-offset", "--window=0")
+	if err != nil {
+		return git.ZeroID, fmt.Errorf("merge: %w", err)
 	}
-	_, err = io.WriteString(w, out.text)
+	_, err = io.WriteString(w, out.Text)
 	return id, err
 }
 
