@@ -21,7 +21,8 @@ import (
 // BenchmarkWire times fetches over HTTP that nobody has asked for before, each beside the same
 // request to git's http-backend. Cold is a server that knows nothing; moved is one where the
 // branch is one commit further each time, and where it was cloned at the commit before.
-// Refs and accounts are in memory. What the client does counts on both sides.
+// Refs and accounts are in memory. What the client does counts as the processor time of this
+// side only.
 func BenchmarkWire(b *testing.B) {
 	for _, bundle := range []string{"go-git.bundle", "git-v1.8.0.bundle"} {
 		b.Run(strings.TrimSuffix(bundle, ".bundle"), func(b *testing.B) {
