@@ -74,7 +74,7 @@ func (a *ahead) work(ctx context.Context) {
 }
 
 func deflate(ctx context.Context, source *store.Pack, pos int, scratch *store.Scratch) whole {
-	kind, data, err := source.ReadOnce(ctx, pos, aheadBytes, scratch)
+	kind, data, err := source.ReadAlone(ctx, pos, aheadBytes, scratch)
 	var over *pack.SizeError
 	if errors.As(err, &over) {
 		return whole{}

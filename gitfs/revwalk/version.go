@@ -66,7 +66,8 @@ func (v *version) change(data []byte, visit func(object.TreeLink) error) error {
 		starts = append(starts, at)
 		rest = behind
 	}
-	v.spare, v.starts, v.data = v.starts, append(starts, len(data)), data
+	starts = append(starts, len(data))
+	v.spare, v.starts, v.data = v.starts, starts, data
 	return nil
 }
 

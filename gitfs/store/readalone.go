@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pack"
@@ -11,15 +12,19 @@ import (
 // concurrent use.
 type Scratch struct{ object, base, delta []byte }
 
-// ReadOnce returns the content of the object at a position of the pack's index. It is meant
-// for those who read many objects that nobody will ask for again: none of them takes the
-// place of another in a cache. The content is good until scratch is used again. Errors are
-// those of Objects.Read, but *pack.SizeError if the object, or one that it is made from, is
-// larger than max bytes.
-func (p *Pack) ReadOnce(ctx context.Context, pos int, max int64, scratch *Scratch) (object.Type, []byte, error) {
+// ReadAlone returns the content of the object at a position of the pack's index. It is meant
+// for those who read many objects that have no bases in common: a cache keeps the object, which
+// is asked for again when the same files are sent after the next push, but nothing of what it
+// is made from. The content is good until scratch is used again, and must not be changed.
+// Errors are those of Objects.Read, but *pack.SizeError if the object, or one that it is made
+// from, is larger than max bytes.
+func (p *Pack) ReadAlone(ctx context.Context, pos int, max int64, scratch *Scratch) (object.Type, []byte, error) {
 	kind, data, cached, chain, err := p.root(ctx, p.index.Offset(pos), max)
 	if err != nil {
 		return 0, nil, err
+	}
+	if cached && len(chain) == 0 {
+		return kind, data, nil
 	}
 	if !cached {
 		last := chain[len(chain)-1]
@@ -41,6 +46,7 @@ func (p *Pack) ReadOnce(ctx context.Context, pos int, max int64, scratch *Scratc
 		scratch.base, scratch.object = scratch.object, made
 		data = made
 	}
+	p.store.bases.put(baseKey{p.key, p.index.Offset(pos)}, kind, slices.Clone(data))
 	return kind, data, nil
 }
 
