@@ -168,7 +168,7 @@ func TestPacksOfRealHistories(t *testing.T) {
 	}
 }
 
-// TestReaderGoesAway has readers give up at every place, and what is being deflated for them end.
+// TestReaderGoesAway has readers give up in many places; what is being deflated for them ends.
 func TestReaderGoesAway(t *testing.T) {
 	repository := gitfstest.NewRepository(t, 120)
 	s, config := gitfstest.NewStore(t)
