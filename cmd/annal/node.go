@@ -110,7 +110,10 @@ func (n *node) open(ctx context.Context) (err error) {
 		Maintenance: upkeep.NewQueries(n.pool),
 		BaseURL:     baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
-	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{Agent: agent, Commits: commits, Packs: n.packs, ClosureBytes: closureBytes, AnswerBytes: answerBytes}))
+	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{
+		Agent: agent, Commits: commits, Packs: n.packs, AnswerBytes: answerBytes,
+		ClosureBytes: closureBytes, ClosureDir: filepath.Join(n.settings.Home, "git", "closures"),
+	}))
 	warm := newWarmer(upload, n.objects, current, n.log)
 	n.workers = workers.NewGroup(n.log)
 	n.workers.Start(ctx, warm)

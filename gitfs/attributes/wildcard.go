@@ -122,14 +122,18 @@ func bracket(p []byte, c byte) (rest []byte, ok, valid bool) {
 		if p[0] == ']' && !first {
 			return p[1:], ok != negated, true
 		}
-		if bytes.HasPrefix(p, []byte("[:")) {
-			if end := bytes.Index(p, []byte(":]")); end > 0 {
-				in, known := class(string(p[2:end]), c)
+		if name, isClass := bytes.CutPrefix(p, []byte("[:")); isClass {
+			end := bytes.IndexByte(name, ']')
+			if end < 0 {
+				return nil, false, false
+			}
+			if end > 0 && name[end-1] == ':' { // else the [ stands for itself
+				in, known := class(string(name[:end-1]), c)
 				if !known {
 					return nil, false, false
 				}
 				ok = ok || in
-				p = p[end+2:]
+				p = name[end+1:]
 				continue
 			}
 		}

@@ -101,6 +101,16 @@ func TreeLinks(data []byte) iter.Seq2[TreeLink, error] {
 	}
 }
 
+// CutTreeLink returns the first entry of a tree that is not empty, or of what is left of one,
+// and what follows it. TreeLinks does that for all.
+func CutTreeLink(data []byte) (link TreeLink, rest []byte, err error) {
+	link, rest, ok := cutTreeEntry(data)
+	if !ok {
+		return TreeLink{}, nil, errTree
+	}
+	return link, rest, nil
+}
+
 // cutTreeEntry reads "mode name NUL id".
 func cutTreeEntry(data []byte) (link TreeLink, rest []byte, ok bool) {
 	i := 0

@@ -1,6 +1,8 @@
 package objectset
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/annal-git/annal/domain/git"
@@ -32,6 +34,56 @@ func (f *Frozen) Bytes() int64 {
 	return bytes
 }
 
+// Len is the number of objects.
+func (f *Frozen) Len() int { return f.len }
+
+// Append appends a set to b, in the form that Parse reads: the number of packs, and for each
+// its name, the number of its words and those. It has no checksum.
+func (f *Frozen) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(f.packs)))
+	for i, id := range f.packs {
+		b = append(b, id[:]...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(f.members[i].words)))
+		for _, word := range f.members[i].words {
+			b = binary.BigEndian.AppendUint64(b, word)
+		}
+	}
+	return b
+}
+
+// Parse reads a set from the start of b, and returns what follows it.
+func Parse(b []byte) (f *Frozen, rest []byte, ok bool) {
+	const idSize = len(git.ZeroID)
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	packs := int(binary.BigEndian.Uint32(b))
+	if b = b[4:]; len(b)/(idSize+4) < packs {
+		return nil, nil, false
+	}
+	f = &Frozen{}
+	for range packs {
+		if len(b) < idSize+4 {
+			return nil, nil, false
+		}
+		f.packs = append(f.packs, git.ObjectID(b[:idSize]))
+		words := int(binary.BigEndian.Uint32(b[idSize:]))
+		if b = b[idSize+4:]; len(b)/8 < words {
+			return nil, nil, false
+		}
+		m := members{}
+		for range words {
+			word := binary.BigEndian.Uint64(b)
+			m.words = append(m.words, word)
+			m.len += bits.OnesCount64(word)
+			b = b[8:]
+		}
+		f.members = append(f.members, m)
+		f.len += m.len
+	}
+	return f, b, true
+}
+
 // Thaw copies a frozen set back, to places that may have more packs by now. It fails if a
 // pack is gone that held some of the set.
 func (p *Places) Thaw(f *Frozen) (*Set, bool) {
@@ -45,6 +97,9 @@ func (p *Places) Thaw(f *Frozen) (*Set, bool) {
 			continue
 		case rank <= last:
 			return nil, false // gone, or packs of equal size have changed their order
+		}
+		if n := len(f.members[i].words); n != 0 && n != (p.packs[rank].Index().Len()+63)/64 {
+			return nil, false
 		}
 		last, was[rank] = rank, true
 		s.packs[rank] = members{slices.Clone(f.members[i].words), f.members[i].len}

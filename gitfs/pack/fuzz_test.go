@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/klauspost/compress/zlib"
+	"github.com/stretchr/testify/require"
+
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/pack"
 )
@@ -83,14 +86,36 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
+// FuzzInflate holds what reads streams in memory against the library: both take a stream, or
+// neither does.
 func FuzzInflate(f *testing.F) {
 	f.Add([]byte{0x78, 0x9c, 0x4b, 0x4c, 0x04, 0x02, 0x00, 0x02, 0x49, 0x01, 0x24}, int64(3))
+	content := bytes.Repeat([]byte("what repeats, and what does not: \x00\x01\xfe; "), 40)
+	for level := zlib.HuffmanOnly; level <= zlib.BestCompression; level++ {
+		var stored bytes.Buffer
+		w, err := zlib.NewWriterLevel(&stored, level)
+		require.NoError(f, err)
+		_, err = w.Write(content)
+		require.NoError(f, err)
+		require.NoError(f, w.Close())
+		f.Add(stored.Bytes(), int64(len(content)))
+	}
 	f.Fuzz(func(t *testing.T, stored []byte, size int64) {
 		if size < 0 || size > 1<<20 {
 			return
 		}
-		if data, err := pack.Inflate(stored, size); err == nil && int64(len(data)) != size {
-			t.Fatalf("%d bytes instead of %d", len(data), size)
+		data, err := pack.Inflate(stored, size)
+		var inflater pack.Inflater
+		want := make([]byte, size)
+		wantErr := inflater.Reset(bytes.NewReader(stored), size)
+		if wantErr == nil {
+			wantErr = inflater.ReadAll(want)
+		}
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%v, where the library says %v", err, wantErr)
+		}
+		if err == nil && !bytes.Equal(data, want) {
+			t.Fatal("not what the library reads")
 		}
 	})
 }

@@ -98,16 +98,7 @@ func Inflate(stored []byte, size int64) ([]byte, error) {
 }
 
 // InflateInto is Inflate into data, whose length must be the size of the stream.
-func InflateInto(data, stored []byte) error {
-	inf := inflaters.Get().(*memoryInflater)
-	defer inflaters.Put(inf)
-	inf.source.Reset(stored)
-	defer inf.source.Reset(nil) // do not hold on to a cache's block
-	if err := inf.Reset(&inf.source, int64(len(data))); err != nil {
-		return err
-	}
-	return inf.ReadAll(data)
-}
+func InflateInto(data, stored []byte) error { return inflateBytes(data, stored) }
 
 // InflatePrefix reads up to n bytes from the start of a zlib stream, of which only
 // the start may be at hand. Fewer than n are no error.

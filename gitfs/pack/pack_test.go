@@ -3,11 +3,13 @@ package pack_test
 import (
 	"bufio"
 	"bytes"
+	"compress/zlib"
 	"errors"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -398,5 +400,75 @@ func TestInflate(t *testing.T) {
 	}
 	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, content) || r.Close() != nil {
 		t.Errorf("stream: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestInflate_levels reads what every level makes of contents of many sizes and kinds.
+func TestInflate_levels(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var content []byte
+		for range rapid.IntRange(0, 20).Draw(t, "pieces") {
+			piece := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "piece")
+			content = append(content, bytes.Repeat(piece, rapid.IntRange(1, 200).Draw(t, "times"))...)
+			if back := rapid.IntRange(0, len(content)).Draw(t, "back"); back > 0 {
+				content = append(content, content[len(content)-back:]...)
+			}
+		}
+		level := rapid.IntRange(zlib.HuffmanOnly, zlib.BestCompression).Draw(t, "level")
+		var stored bytes.Buffer
+		w, err := zlib.NewWriterLevel(&stored, level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := pack.Inflate(append(stored.Bytes(), "what follows"...), int64(len(content)))
+		if err != nil || !bytes.Equal(got, content) {
+			t.Fatalf("%d bytes of level %d are read as %d bytes, %v", len(content), level, len(got), err)
+		}
+	})
+}
+
+// BenchmarkInflate reads a stream of the size that most entries of a pack have, and a longer one.
+func BenchmarkInflate(b *testing.B) {
+	source, err := os.ReadFile("pack_test.go")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, size := range []int{500, 2000, len(source)} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			var stored bytes.Buffer
+			w := zlib.NewWriter(&stored) // the level that git uses
+			if _, err := w.Write(source[:size]); err != nil || w.Close() != nil {
+				b.Fatal(err)
+			}
+			out := make([]byte, size)
+			b.Run("memory", func(b *testing.B) {
+				b.SetBytes(int64(size))
+				for b.Loop() {
+					if err := pack.InflateInto(out, stored.Bytes()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run("library", func(b *testing.B) {
+				b.SetBytes(int64(size))
+				var inflater pack.Inflater
+				source := bytes.NewReader(nil)
+				for b.Loop() {
+					source.Reset(stored.Bytes())
+					if err := inflater.Reset(source, int64(size)); err != nil {
+						b.Fatal(err)
+					}
+					if err := inflater.ReadAll(out); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
 	}
 }

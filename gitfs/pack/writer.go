@@ -25,7 +25,7 @@ type Writer struct {
 	offset int64
 	left   uint32
 	header []byte
-	buffer bytes.Buffer
+	buffer []byte
 }
 
 // NewWriter writes the header of a pack of the given number of entries. Writes go
@@ -109,9 +109,17 @@ func deflater(w io.Writer, level int) (*zlib.Writer, error) {
 }
 
 // Deflate makes a zlib stream of data. The result is good until the next call.
-func (w *Writer) Deflate(data []byte, level int) ([]byte, error) {
-	w.buffer.Reset()
-	zw, err := deflater(&w.buffer, level)
+func (w *Writer) Deflate(data []byte, level int) (deflated []byte, err error) {
+	if deflated, err = AppendDeflated(w.buffer[:0], data, level); err == nil {
+		w.buffer = deflated
+	}
+	return deflated, err
+}
+
+// AppendDeflated appends a zlib stream of data, deflated at a level of zlib (1 to 9).
+func AppendDeflated(b, data []byte, level int) ([]byte, error) {
+	buffer := bytes.NewBuffer(b)
+	zw, err := deflater(buffer, level)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +130,7 @@ func (w *Writer) Deflate(data []byte, level int) ([]byte, error) {
 	if err := zw.Close(); err != nil {
 		return nil, err
 	}
-	return w.buffer.Bytes(), nil
+	return buffer.Bytes(), nil
 }
 
 // WriteStream writes an object that is not held in memory. size is its exact

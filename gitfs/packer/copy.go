@@ -16,6 +16,7 @@ import (
 const (
 	windowSize = 2 << 20  // bytes of a stored pack read at once
 	windowGap  = 64 << 10 // bytes not needed that are read rather than skipped
+	stretchLen = 4096     // entries among which is looked for what can be deflated ahead
 )
 
 // stored is an entry of a pack: its position in the index and where it lies.
@@ -27,24 +28,40 @@ type stored struct {
 // copyPack writes the objects that lie in one pack, in the order in which they lie
 // there.
 func (p *packing) copyPack(rank int) error {
-	source := p.places.Packs()[rank]
-	var batch []stored
+	stretch := make([]stored, 0, min(stretchLen, p.Objects.LenIn(rank)))
 	for s := range p.selected(rank) {
-		if len(batch) > 0 {
-			first, last := batch[0], batch[len(batch)-1]
-			if s.from-last.to > windowGap || s.to-first.from > windowSize {
-				if err := p.copyBatch(rank, source, batch); err != nil {
-					return err
-				}
-				batch = batch[:0]
+		if len(stretch) == stretchLen {
+			if err := p.copyStretch(rank, stretch); err != nil {
+				return err
 			}
+			stretch = stretch[:0]
 		}
-		batch = append(batch, s)
+		stretch = append(stretch, s)
 	}
-	if len(batch) == 0 {
-		return nil
+	return p.copyStretch(rank, stretch)
+}
+
+// copyStretch writes entries that follow each other, each lot that lies close together from
+// one window.
+func (p *packing) copyStretch(rank int, entries []stored) error {
+	defer func() {
+		if p.ahead != nil {
+			p.ahead.stop()
+			p.ahead = nil
+		}
+	}()
+	for len(entries) > 0 {
+		n := 1
+		for n < len(entries) && entries[n].from-entries[n-1].to <= windowGap && entries[n].to-entries[0].from <= windowSize {
+			n++
+		}
+		p.upcoming = entries
+		if err := p.copyBatch(rank, p.places.Packs()[rank], entries[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
 	}
-	return p.copyBatch(rank, source, batch)
+	return nil
 }
 
 // selected yields the entries of a pack that are to be written, as they lie.
@@ -196,6 +213,21 @@ func (p *packing) writeAs(source *store.Pack, s stored, plan plan, deflated []by
 		return p.out.WriteStored(plan.entry, deflated)
 	}
 	p.count(false, false)
+	if p.ahead == nil {
+		// Where one has lost its base, others have as well.
+		n := slices.IndexFunc(p.upcoming, func(u stored) bool { return u.pos == s.pos })
+		lost, err := p.lost(source, p.upcoming[n:])
+		if err != nil {
+			return err
+		}
+		p.ahead = deflateAhead(p.ctx, source, lost)
+	}
+	if made, ok := p.ahead.take(p.ctx, s.pos); made.err != nil {
+		return made.err
+	} else if ok {
+		defer wholeBuffers.Put(made.deflated)
+		return p.out.WriteStored(pack.Entry{Kind: pack.Kind(made.kind), Size: made.size}, *made.deflated)
+	}
 	t, size, r, err := p.objects.Open(p.ctx, source.Index().ID(s.pos))
 	if err != nil {
 		return err

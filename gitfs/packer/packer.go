@@ -83,7 +83,10 @@ type packing struct {
 	written []placement               // by rank of the pack
 	hoisted map[objectset.Place]int64 // bases written before their turn, and where
 	more    *objectset.Set            // what More has returned
-	stats   Stats
+
+	upcoming []stored // from the batch that is being written on
+	ahead    *ahead   // nil until something has lost its base
+	stats    Stats
 }
 
 // known reports whether the reader has an object.

@@ -2,8 +2,10 @@ package packer_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +144,9 @@ func TestPacksOfRealHistories(t *testing.T) {
 			}
 			commits := strings.Fields(gitfstest.Git(t, repository, "rev-list", "--all"))
 			at := func(n int) string { return commits[n*(len(commits)-1)/100] }
+			tree := func(commit string) string {
+				return strings.TrimSpace(gitfstest.Git(t, repository, "rev-parse", commit+"^{tree}"))
+			}
 			s, config := gitfstest.NewStore(t)
 			objects := gitfstest.Pin(t, s, gitfstest.InstallPushed(t, config.SharedHome, repository,
 				[]string{at(60)}, []string{at(30)}, []string{at(20)}, tips)...)
@@ -153,11 +158,45 @@ func TestPacksOfRealHistories(t *testing.T) {
 				{wants: []string{at(0)}, haves: []string{at(40)}, thin: true},
 				{wants: tips, haves: []string{at(10), at(90)}, offsets: true},
 				{wants: []string{at(80)}, haves: []string{at(20)}, thin: true, offsets: true},
+				// The files of one commit, most of which are deltas of others that are not sent.
+				{wants: []string{tree(at(50))}, offsets: true},
+				{wants: []string{tree(at(0))}},
 			} {
 				checkPack(t, repository, objects, s)
 			}
 		})
 	}
+}
+
+// TestReaderGoesAway has readers give up in many places; what is being deflated for them ends.
+func TestReaderGoesAway(t *testing.T) {
+	repository := gitfstest.NewRepository(t, 120)
+	s, config := gitfstest.NewStore(t)
+	objects := gitfstest.Pin(t, s, gitfstest.Install(t, config.SharedHome, gitfstest.Storage, gitfstest.PackFile(t, repository)))
+	old := strings.TrimSpace(gitfstest.Git(t, repository, "rev-parse", "HEAD~60^{tree}"))
+	found, err := revwalk.NewGraph(objects, nil).Enumerate(t.Context(), objects, revwalk.Selection{Wants: ids([]string{old})})
+	require.NoError(t, err)
+	stats, err := packer.Write(t.Context(), io.Discard, objects, packer.Request{Objects: found.Send})
+	require.NoError(t, err)
+	require.Less(t, stats.Reused, stats.Objects, "something has lost its base")
+	for left := int64(0); left < stats.Bytes; left += 1 + stats.Bytes/50 {
+		_, err := packer.Write(t.Context(), &leaving{left}, objects, packer.Request{Objects: found.Send})
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = packer.Write(ctx, io.Discard, objects, packer.Request{Objects: found.Send})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// leaving reads so many bytes and no more.
+type leaving struct{ left int64 }
+
+func (l *leaving) Write(p []byte) (int, error) {
+	if l.left -= int64(len(p)); l.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
 }
 
 func TestOnePackGoesOutAsItIs(t *testing.T) {

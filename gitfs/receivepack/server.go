@@ -51,7 +51,7 @@ func New(c Config) *Server {
 	if c.Hidden == nil {
 		c.Hidden = []string{"refs/pull-requests/", "refs/keep/", "refs/platform/"}
 	}
-	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes)}
+	return &Server{config: c, closures: revwalk.NewClosures(c.ClosureBytes, "")}
 }
 
 // Repository is what one push goes to. Snapshot and Objects belong together.

@@ -25,6 +25,10 @@ type Closures struct {
 	used    int64
 	entries map[closureKey]*list.Element // of *closure
 	recent  *list.List                   // most recently used first
+
+	dir      string              // where they are kept for the next process; "" if nowhere
+	disk     sync.Mutex          // of those who read or write there
+	recalled map[string]struct{} // storages whose files have been read
 }
 
 type closureKey [sha256.Size]byte
@@ -43,9 +47,13 @@ type Closure struct {
 	Blobs   *objectset.Set // the files among the objects that trees name
 }
 
-// NewClosures makes a Closures that takes at most the given number of bytes.
-func NewClosures(bytes int64) *Closures {
-	return &Closures{limit: bytes, entries: map[closureKey]*list.Element{}, recent: list.New()}
+// NewClosures makes a Closures that takes at most the given number of bytes. dir is a folder
+// of the local home where answers that took long are kept for the next process, "" for none.
+func NewClosures(bytes int64, dir string) *Closures {
+	if dir != "" {
+		trim(dir)
+	}
+	return &Closures{limit: bytes, entries: map[closureKey]*list.Element{}, recent: list.New(), dir: dir, recalled: map[string]struct{}{}}
 }
 
 // Reachable returns all objects that the tips reach, which may be of any type. storage
@@ -64,12 +72,13 @@ func (c *Closures) Reachable(ctx context.Context, g *Graph, objects *store.Objec
 		return Closure{}, err
 	}
 	known = Closure{found.Send, found.Blobs}
-	c.put(storage, tips, known)
+	c.keep(c.put(storage, tips, known))
 	return known, nil
 }
 
 // Known is Reachable if the answer is at hand.
 func (c *Closures) Known(objects *store.Objects, storage string, tips []git.ObjectID) (Closure, bool) {
+	c.recall(storage)
 	known := c.get(keyOf(storage, sorted(tips)))
 	if known == nil {
 		return Closure{}, false
@@ -185,9 +194,19 @@ func (c *Closures) latest(storage string) (latest []*closure) {
 	return latest
 }
 
-func (c *Closures) put(storage string, tips []git.ObjectID, found Closure) {
-	known := &closure{key: keyOf(storage, tips), storage: storage, tips: tips, set: found.Objects.Freeze(), blobs: found.Blobs.Freeze()}
+func newClosure(storage string, tips []git.ObjectID, set, blobs *objectset.Frozen) *closure {
+	known := &closure{key: keyOf(storage, tips), storage: storage, tips: tips, set: set, blobs: blobs}
 	known.bytes = known.set.Bytes() + known.blobs.Bytes() + int64(len(known.tips)*len(git.ZeroID)) + 256
+	return known
+}
+
+func (c *Closures) put(storage string, tips []git.ObjectID, found Closure) *closure {
+	known := newClosure(storage, tips, found.Objects.Freeze(), found.Blobs.Freeze())
+	c.remember(known)
+	return known
+}
+
+func (c *Closures) remember(known *closure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element, ok := c.entries[known.key]; ok {

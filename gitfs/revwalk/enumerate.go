@@ -1,7 +1,6 @@
 package revwalk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -252,15 +251,17 @@ func (e *enumeration) folder(send []git.ObjectID, known map[git.ObjectID]struct{
 			return err
 		}
 	}
-	var last, this version
+	var last version
 	for _, id := range send {
-		last, this = this, version{links: last.links[:0]}
-		err := e.read(id, func(link object.TreeLink) (err error) {
-			this.links = append(this.links, link)
-			if last.has(link) {
+		data, err := e.readTree(id)
+		if err != nil {
+			return err
+		}
+		err = last.change(data, func(link object.TreeLink) (err error) {
+			switch {
+			case link.Mode.IsGitlink():
 				return nil
-			}
-			if !link.Mode.IsTree() {
+			case !link.Mode.IsTree():
 				return e.blob(link.ID, depth+1)
 			}
 			b := at(link.Name)
@@ -268,7 +269,7 @@ func (e *enumeration) folder(send []git.ObjectID, known map[git.ObjectID]struct{
 			return err
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("read tree %s: %w", id, err)
 		}
 	}
 	for name, b := range folders {
@@ -278,22 +279,6 @@ func (e *enumeration) folder(send []git.ObjectID, known map[git.ObjectID]struct{
 		}
 	}
 	return nil
-}
-
-// version is one of the trees that a folder had. The next one differs from it in
-// few entries, and only those need to be looked up.
-type version struct {
-	links []object.TreeLink
-	next  int
-}
-
-// has reports whether the tree has the same entry. It is asked in Git's order, and
-// may overlook some.
-func (v *version) has(link object.TreeLink) bool {
-	for v.next < len(v.links) && bytes.Compare(v.links[v.next].Name, link.Name) < 0 {
-		v.next++
-	}
-	return v.next < len(v.links) && v.links[v.next].ID == link.ID && bytes.Equal(v.links[v.next].Name, link.Name)
 }
 
 // wantedTrees sends trees that were asked for by name. What they hold counts as if
@@ -337,17 +322,26 @@ func (e *enumeration) blob(id git.ObjectID, depth int) error {
 	return nil
 }
 
-// read calls visit for each entry of a tree but links to other repositories.
-func (e *enumeration) read(id git.ObjectID, visit func(object.TreeLink) error) error {
+// readTree returns the content of a tree.
+func (e *enumeration) readTree(id git.ObjectID) ([]byte, error) {
 	if err := e.ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	t, data, err := e.objects.Read(e.ctx, id)
 	if err != nil {
-		return fmt.Errorf("read tree %s: %w", id, err)
+		return nil, fmt.Errorf("read tree %s: %w", id, err)
 	}
 	if t != object.TypeTree {
-		return &TypeError{ID: id, Want: object.TypeTree, Have: t}
+		return nil, &TypeError{ID: id, Want: object.TypeTree, Have: t}
+	}
+	return data, nil
+}
+
+// read calls visit for each entry of a tree but links to other repositories.
+func (e *enumeration) read(id git.ObjectID, visit func(object.TreeLink) error) error {
+	data, err := e.readTree(id)
+	if err != nil {
+		return err
 	}
 	for link, err := range object.TreeLinks(data) {
 		if err != nil {

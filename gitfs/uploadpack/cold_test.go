@@ -3,7 +3,9 @@ package uploadpack_test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/annal-git/annal/gitfs/gitfstest"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -82,6 +84,7 @@ func BenchmarkFetch(b *testing.B) {
 						if state == "cloned" {
 							serve(kept, fetchRequest("want "+tip))
 						}
+						before := processorTime(b)
 						for b.Loop() {
 							serving := kept
 							if state == "cold" {
@@ -89,11 +92,24 @@ func BenchmarkFetch(b *testing.B) {
 							}
 							serve(serving, request)
 						}
+						spent := processorTime(b) - before
+						b.ReportMetric(float64(spent.Microseconds())/1000/float64(b.N), "cpu-ms/op")
 					})
 				}
 			}
 		})
 	}
+}
+
+// processorTime is what this process has used so far. On a machine that does other things at
+// the same time it says more than the clock.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 type counter int64

@@ -24,8 +24,9 @@ type Config struct {
 	Agent   string         // name and version shown to clients, such as annal/1.0
 	Commits *revwalk.Cache // may be shared with others; nil caches nothing
 
-	ClosureBytes int64 // memory to remember what full clones hold; default 64 MiB
-	AnswerBytes  int64 // memory for prepared answers about refs; default 16 MiB
+	ClosureBytes int64  // memory to remember what full clones hold; default 64 MiB
+	ClosureDir   string // folder of the local home that keeps it for the next process; "" keeps none
+	AnswerBytes  int64  // memory for prepared answers about refs; default 16 MiB
 
 	Packs *packcache.Cache // keeps packs that were made; nil keeps none
 
@@ -56,7 +57,7 @@ func New(c Config) *Server {
 	c.ClosureBytes = cmp.Or(c.ClosureBytes, 64<<20)
 	c.AnswerBytes = cmp.Or(c.AnswerBytes, 16<<20)
 	return &Server{
-		config: c, closures: revwalk.NewClosures(c.ClosureBytes), answers: newAnswers(c.AnswerBytes),
+		config: c, closures: revwalk.NewClosures(c.ClosureBytes, c.ClosureDir), answers: newAnswers(c.AnswerBytes),
 		counting: make(chan struct{}, c.Counting),
 	}
 }
