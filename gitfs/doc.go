@@ -1,6 +1,6 @@
 // Package gitfs is the room for Git objects: packs on the shared home, the
-// protocols that read and write them, and browsing. It asks an interface for
-// refs and never learns where they are stored.
+// protocols that read and write them, browsing, and what keeps packs few and whole.
+// It asks an interface for refs and never learns where they are stored.
 //
 // A push becomes durable in this order, and a crash between two steps leaves
 // what stands behind the arrow:

@@ -2,11 +2,9 @@ package rest
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
-	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/object"
 )
@@ -82,61 +80,13 @@ func newRestChange(c browse.Change) restChange {
 	return answer
 }
 
-// span is two commits that are compared; From is zero before the first one.
-type span struct{ From, To git.ObjectID }
+func (a *API) handleListChanges(c *call) error { return a.listChanges(c, a.untilSpan) }
 
-// since is the span from a commit that is named, or from the first parent, to another.
-func (a *API) since(c *call, r repositoryAt, until, since string) (s span, err error) {
-	if s.To, err = r.commit(c.ctx(), until); err != nil {
-		return s, err
-	}
-	if since != "" {
-		s.From, err = r.commit(c.ctx(), since)
-		return s, err
-	}
-	commit, err := a.Contents.Commit(c.ctx(), r.Snapshot, s.To)
-	if err == nil && len(commit.Parents) > 0 {
-		s.From = commit.Parents[0]
-	}
-	return s, err
-}
+func (a *API) handleListCommitChanges(c *call) error { return a.listChanges(c, a.commitSpan) }
 
-// compared is the span of the parameters "from" and "to": from where the two parted.
-func (a *API) compared(c *call, r repositoryAt) (s span, to git.ObjectID, err error) {
-	if other := c.QueryParam("fromRepo"); other != "" && !strings.EqualFold(other, r.Project.Key+"/"+r.Slug) {
-		return s, to, domain.Invalid("fromRepo", "Only commits of one repository can be compared here.")
-	}
-	if s.To, err = r.commit(c.ctx(), c.QueryParam("from")); err != nil {
-		return s, to, err
-	}
-	if to, err = r.commit(c.ctx(), c.QueryParam("to")); err != nil {
-		return s, to, err
-	}
-	s.From, _, err = a.Contents.MergeBase(c.ctx(), r.Snapshot, s.To, to)
-	return s, to, err
-}
+func (a *API) handleCompareChanges(c *call) error { return a.listChanges(c, a.comparedSpan) }
 
-func (a *API) handleListChanges(c *call) error {
-	return a.listChanges(c, func(r repositoryAt) (span, error) {
-		if c.QueryParam("until") == "" {
-			return span{}, domain.Invalid("until", "The commit whose changes are asked for is required.")
-		}
-		return a.since(c, r, c.QueryParam("until"), c.QueryParam("since"))
-	})
-}
-
-func (a *API) handleListCommitChanges(c *call) error {
-	return a.listChanges(c, func(r repositoryAt) (span, error) { return a.since(c, r, c.Param("commitId"), c.QueryParam("since")) })
-}
-
-func (a *API) handleCompareChanges(c *call) error {
-	return a.listChanges(c, func(r repositoryAt) (span, error) {
-		s, _, err := a.compared(c, r)
-		return s, err
-	})
-}
-
-func (a *API) listChanges(c *call, between func(repositoryAt) (span, error)) error {
+func (a *API) listChanges(c *call, between spanOf) error {
 	w, err := c.window(maxLimit)
 	if err != nil {
 		return err
@@ -145,7 +95,7 @@ func (a *API) listChanges(c *call, between func(repositoryAt) (span, error)) err
 	if err != nil {
 		return err
 	}
-	s, err := between(r)
+	s, err := between(c, r)
 	if err != nil {
 		return err
 	}
@@ -154,12 +104,7 @@ func (a *API) listChanges(c *call, between func(repositoryAt) (span, error)) err
 		return err
 	}
 	list, more := cut(w, list)
-	answer := restChanges{ToHash: s.To.String(), page: pageOf(w, convert(list, newRestChange), more)}
-	if !s.From.IsZero() {
-		from := s.From.String()
-		answer.FromHash = &from
-	}
-	return c.json(http.StatusOK, answer)
+	return c.json(http.StatusOK, restChanges{FromHash: s.fromHash(), ToHash: s.To.String(), page: pageOf(w, convert(list, newRestChange), more)})
 }
 
 func (a *API) handleCompareCommits(c *call) error {
@@ -171,11 +116,11 @@ func (a *API) handleCompareCommits(c *call) error {
 	if err != nil {
 		return err
 	}
-	s, to, err := a.compared(c, r)
+	from, to, err := a.compared(c, r)
 	if err != nil {
 		return err
 	}
-	list, more, err := a.Contents.Log(c.ctx(), r.Snapshot, browse.LogQuery{Until: s.To, Since: to, Start: w.Start, Size: w.Limit})
+	list, more, err := a.Contents.Log(c.ctx(), r.Snapshot, browse.LogQuery{Until: from, Since: to, Start: w.Start, Size: w.Limit})
 	if err != nil {
 		return err
 	}

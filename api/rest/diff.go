@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/diff"
@@ -74,33 +73,21 @@ type restDiffLine struct {
 }
 
 func (a *API) handleCommitDiff(c *call) error {
-	return a.diff(c, !accepts(c, "text/plain"), func(r repositoryAt) (span, error) {
-		return a.since(c, r, c.Param("commitId"), c.QueryParam("since"))
-	})
+	return a.diff(c, !accepts(c, "text/plain"), a.commitSpan)
 }
 
 func (a *API) handleDiff(c *call) error {
-	return a.diff(c, accepts(c, "application/json"), func(r repositoryAt) (span, error) {
-		if c.QueryParam("until") == "" {
-			return span{}, domain.Invalid("until", "The commit whose changes are asked for is required.")
-		}
-		return a.since(c, r, c.QueryParam("until"), c.QueryParam("since"))
-	})
+	return a.diff(c, accepts(c, "application/json"), a.untilSpan)
 }
 
-func (a *API) handleCompareDiff(c *call) error {
-	return a.diff(c, true, func(r repositoryAt) (span, error) {
-		s, _, err := a.compared(c, r)
-		return s, err
-	})
-}
+func (a *API) handleCompareDiff(c *call) error { return a.diff(c, true, a.comparedSpan) }
 
 // accepts reports whether a request names a type among those that it takes.
 func accepts(c *call, kind string) bool {
 	return strings.Contains(c.Request().Header.Get("Accept"), kind)
 }
 
-func (a *API) diff(c *call, asJSON bool, between func(repositoryAt) (span, error)) error {
+func (a *API) diff(c *call, asJSON bool, between spanOf) error {
 	contextLines, err := c.count("contextLines", defaultContextLines)
 	if err != nil {
 		if c.QueryParam("contextLines") != "-1" {
@@ -120,7 +107,7 @@ func (a *API) diff(c *call, asJSON bool, between func(repositoryAt) (span, error
 	if err != nil {
 		return err
 	}
-	s, err := between(r)
+	s, err := between(c, r)
 	if err != nil {
 		return err
 	}
@@ -142,11 +129,7 @@ func (a *API) diff(c *call, asJSON bool, between func(repositoryAt) (span, error
 	if !asJSON {
 		return a.writePatch(c, r, query)
 	}
-	answer := restDiffs{ToHash: s.To.String(), ContextLines: query.Context, Whitespace: whitespace, Diffs: []restDiff{}}
-	if !s.From.IsZero() {
-		from := s.From.String()
-		answer.FromHash = &from
-	}
+	answer := restDiffs{FromHash: s.fromHash(), ToHash: s.To.String(), ContextLines: query.Context, Whitespace: whitespace, Diffs: []restDiff{}}
 	left := maxDiffLines
 	truncated, err := a.Contents.Diff(c.ctx(), r.Snapshot, query, func(f browse.FileDiff) error {
 		if left <= 0 || len(answer.Diffs) == maxLimit {

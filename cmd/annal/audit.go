@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
-	"github.com/annal-git/annal/workers"
 )
 
 type auditCommand struct {
@@ -81,23 +79,6 @@ func (auditKeysRotateCommand) Help() string {
   annal audit keys rotate --lost       the file of the key is gone
 
 The nodes need not be restarted, if they read the same file.`
-}
-
-// operator is how the log names what is done at the command line.
-var operator = domain.Metadata{Auth: "system"}
-
-// withMember opens the log as withLog does, for a command that appends: as one of the
-// nodes, so that it writes only what all of them read.
-func withMember(ctx context.Context, c console, s *settings, use func(*eventstore.Log, *pgxpool.Pool) error) error {
-	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
-		logger := s.logger(c.err)
-		group := workers.NewGroup(logger)
-		defer group.Stop()
-		if err := joinNodes(ctx, group, log, pool, uuid.Nil, logger); err != nil {
-			return err
-		}
-		return use(log, pool)
-	})
 }
 
 func (a auditKeysRotateCommand) Run(ctx context.Context, c console, s *settings) error {

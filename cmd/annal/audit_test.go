@@ -5,16 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/annal-git/annal/eventstore/localpostgres"
 )
 
 // status runs annal and returns how it ended.
@@ -123,22 +118,7 @@ func TestAudit(t *testing.T) {
 	}
 
 	// Somebody changes the database and the files behind the program's back.
-	sql := func(statement string) {
-		t.Helper()
-		server, err := localpostgres.Start(t.Context(), localpostgres.Config{Dir: filepath.Join(n.home, "postgres"), Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := pgx.Connect(t.Context(), server.URL("annal"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = errors.Join(conn.Close(t.Context()), server.Stop(t.Context())) }()
-		if _, err := conn.Exec(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sql(`update refs.refs set id = decode('0101010101010101010101010101010101010101', 'hex') where name = 'refs/heads/main'`)
+	n.sql(`update refs.refs set id = decode('0101010101010101010101010101010101010101', 'hex') where name = 'refs/heads/main'`)
 	if code, said := n.status("audit", "verify"); code != 16 {
 		t.Errorf("a ref that was changed: %d %s", code, said)
 	}
@@ -146,7 +126,7 @@ func TestAudit(t *testing.T) {
 	if code, said := n.status("audit", "verify"); code != 0 {
 		t.Errorf("after the refs were rebuilt: %d %s", code, said)
 	}
-	sql(fmt.Sprintf(`alter table log.events disable trigger all; alter table log.events_1 disable trigger all;
+	n.sql(fmt.Sprintf(`alter table log.events disable trigger all; alter table log.events_1 disable trigger all;
 		update log.events set meta = replace(meta::text, 'password', 'passwort')::json where position = %d;
 		alter table log.events enable trigger all; alter table log.events_1 enable trigger all`, position))
 	if code, said := n.status("audit", "verify"); code != 12 || !strings.Contains(said, fmt.Sprintf("position %d, tree", position)) {

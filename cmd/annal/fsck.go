@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -45,20 +44,11 @@ type fsckJSON struct {
 
 // Run implements kong's command.
 func (f fsckCommand) Run(ctx context.Context, c console, s *settings) error {
-	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) (err error) {
-		// A home of its own: what a node keeps in its own is not what is checked.
-		local, err := os.MkdirTemp("", "annal-fsck-")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(local)) }()
-		objects, err := store.Open(store.Config{SharedHome: s.SharedHome, LocalHome: local, Node: nodeName()})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, objects.Close()) }()
-		run := &fsckRun{command: f, console: c, objects: objects, refs: refs.NewReader(pool, log, refsCacheBytes), catalog: catalog.NewReader(pool)}
-		return run.all(ctx, pool)
+	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
+		return withObjects(s, func(objects *store.Store) error {
+			run := &fsckRun{command: f, console: c, objects: objects, refs: refs.NewReader(pool, log, refsCacheBytes), catalog: catalog.NewReader(pool)}
+			return run.all(ctx, pool)
+		})
 	})
 }
 

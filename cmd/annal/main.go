@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -68,6 +69,8 @@ Examples:
   annal events tail --follow                 watch what happens
   annal audit verify log.jsonl --key KEY     verify an export, anywhere
   annal projections verify refs              prove that the refs equal the log
+  annal repo restore PROJ/repo --at 4711     bring refs back to where they were
+  annal fsck                                 check every object on the shared home
 
 Every setting can be a flag, an environment variable or a line of the file given
 with --config, in this order of strength.`
@@ -89,6 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		kong.Exit(func(int) { exited = true }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.ValueFormatter(helpText),
 		kong.Resolvers(file),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(console{out: stdout, err: stderr}),
@@ -111,4 +115,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return nil // stopped because it was told to
 	}
 	return err
+}
+
+// helpText is what --help says of a flag or argument: for a setting with its default.
+func helpText(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	if v.Flag == nil || len(v.Flag.Envs) == 0 || v.Default == "" || strings.Contains(v.Help, "Default: ") {
+		return text
+	}
+	return text + " Default: " + v.Default + "."
 }

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +20,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annal-git/annal/eventstore/localpostgres"
 )
 
 // binary is the program under test, built once with its fault points.
@@ -367,4 +373,21 @@ func gitInput(t testing.TB, dir, input string, args ...string) string {
 		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// sql changes the embedded database behind the program's back, whether the node runs or not.
+func (n *node) sql(statement string) {
+	n.t.Helper()
+	server, err := localpostgres.Start(n.t.Context(), localpostgres.Config{Dir: filepath.Join(n.home, "postgres"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	conn, err := pgx.Connect(n.t.Context(), server.URL("annal"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(conn.Close(n.t.Context()), server.Stop(n.t.Context())) }()
+	if _, err := conn.Exec(n.t.Context(), statement); err != nil {
+		n.t.Fatal(err)
+	}
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/domain"
@@ -18,17 +18,15 @@ import (
 	"github.com/annal-git/annal/gitfs/store"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
-	"github.com/annal-git/annal/workers"
 )
 
 type repoCommand struct {
 	Maintenance repoMaintenanceCommand `cmd:"" help:"Show how the packs of a repository are maintained, or have them combined now."`
-
-	Restore repoRestoreCommand `cmd:"" help:"Bring the refs of a repository, or one of them, back to where they were."`
+	Restore     repoRestoreCommand     `cmd:"" help:"Bring the refs of a repository, or one of them, back to where they were."`
 }
 
 type repoRestoreCommand struct {
-	Repository string `arg:"" help:"PROJECT/repository."`
+	Repository string `arg:"" help:"Project and repository, as PROJ/repo."`
 	At         string `required:"" help:"Position of the log, or time such as 2026-01-31T12:00:00Z."`
 	Ref        string `help:"Full name of the one ref to bring back. Without it: all refs and the default branch."`
 	DryRun     bool   `help:"Only say what would change."`
@@ -48,54 +46,55 @@ Examples:
 // Run plans on the objects of the shared home, which it reads through a local home of its
 // own for as long as it runs.
 func (r repoRestoreCommand) Run(ctx context.Context, c console, s *settings) error {
-	key, slug, ok := strings.Cut(r.Repository, "/")
-	if !ok {
-		return fmt.Errorf("%q is not PROJECT/repository", r.Repository)
-	}
-	scratch, err := os.MkdirTemp("", "annal-restore-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(scratch) }()
-	objects, err := store.Open(store.Config{SharedHome: s.SharedHome, LocalHome: scratch, Node: nodeName()})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = objects.Close() }()
-	return withPool(ctx, c, s, func(pool *pgxpool.Pool) error {
-		found, err := catalog.NewReader(pool).Repository(ctx, key, slug)
-		if err != nil {
-			return err
-		}
-		logger := s.logger(c.err)
-		log, err := eventstore.Open(ctx, pool, eventstore.Options{
-			Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: logger,
+	return withMember(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
+		return withObjects(s, func(objects *store.Store) error {
+			id, err := findRepository(ctx, pool, r.Repository)
+			if err != nil {
+				return err
+			}
+			current := snapshots{refs.NewReader(pool, log, refsCacheBytes), log}
+			log.Arbitrate(refs.NewArbiter(current.reader))
+			now, err := current.Snapshot(ctx, id)
+			if err != nil {
+				return err
+			}
+			then, err := current.At(ctx, id, r.At)
+			if err != nil {
+				return err
+			}
+			push, err := restore.NewPlanner(objects, nil).Plan(ctx, now, then, r.Ref)
+			if err != nil {
+				return err
+			}
+			return r.carryOut(ctx, c.out, log, now, push)
 		})
-		if err != nil {
-			return err
-		}
-		defer log.Close()
-		group := workers.NewGroup(logger)
-		defer group.Stop()
-		if err := joinNodes(ctx, group, log, pool, uuid.Nil, logger); err != nil {
-			return err
-		}
-		current := snapshots{refs.NewReader(pool, log, refsCacheBytes), log}
-		log.Arbitrate(refs.NewArbiter(current.reader))
-		now, err := current.Snapshot(ctx, found.ID)
-		if err != nil {
-			return err
-		}
-		then, err := current.At(ctx, found.ID, r.At)
-		if err != nil {
-			return err
-		}
-		push, err := restore.NewPlanner(objects, nil).Plan(ctx, now, then, r.Ref)
-		if err != nil {
-			return err
-		}
-		return r.carryOut(ctx, c.out, log, now, push)
 	})
+}
+
+// withObjects opens the shared home for a command, with an empty local home that ends with
+// it: what a node keeps in its own is neither disturbed nor trusted.
+func withObjects(s *settings, use func(*store.Store) error) (err error) {
+	local, err := os.MkdirTemp("", "annal-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(local)) }()
+	objects, err := store.Open(store.Config{SharedHome: s.SharedHome, LocalHome: local, Node: nodeName()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, objects.Close()) }()
+	return use(objects)
+}
+
+// findRepository finds a repository that is named as PROJ/repo.
+func findRepository(ctx context.Context, pool *pgxpool.Pool, name string) (domain.RepositoryID, error) {
+	project, slug, ok := strings.Cut(name, "/")
+	if !ok {
+		return 0, fmt.Errorf("%q is no repository; name it as PROJ/repo", name)
+	}
+	found, err := catalog.NewReader(pool).Repository(ctx, project, slug)
+	return found.ID, err
 }
 
 func (r repoRestoreCommand) carryOut(ctx context.Context, out io.Writer, log *eventstore.Log, now *gitfs.Snapshot, push repository.PushRefs) error {
@@ -104,7 +103,7 @@ func (r repoRestoreCommand) carryOut(ctx context.Context, out io.Writer, log *ev
 		return nil
 	}
 	if !r.DryRun {
-		results, err := refs.Push(ctx, log, now.Repository, push, domain.Metadata{Auth: "system"})
+		results, err := refs.Push(ctx, log, now.Repository, push, operator)
 		if err != nil {
 			return err
 		}

@@ -8,13 +8,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/projections/access"
-	"github.com/annal-git/annal/workers"
 )
 
 type usersCommand struct {
@@ -44,7 +41,7 @@ and everything the log keeps about the user beside it. Out of its reach stay:
 `
 
 func (u usersEraseCommand) Run(ctx context.Context, c console, s *settings) error {
-	return withPool(ctx, c, s, func(pool *pgxpool.Pool) error {
+	return withMember(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
 		user, err := access.NewReader(pool).UserByName(ctx, u.Name)
 		if err != nil {
 			return err
@@ -55,21 +52,8 @@ func (u usersEraseCommand) Run(ctx context.Context, c console, s *settings) erro
 				return err
 			}
 		}
-		logger := s.logger(c.err)
-		log, err := eventstore.Open(ctx, pool, eventstore.Options{
-			Types: eventstore.Types(), Node: nodeName(), Inline: inlineProjections(), Log: logger,
-		})
-		if err != nil {
-			return err
-		}
-		defer log.Close()
-		group := workers.NewGroup(logger)
-		defer group.Stop()
-		if err := joinNodes(ctx, group, log, pool, uuid.Nil, logger); err != nil {
-			return err
-		}
 		bar := &progress{w: c.err}
-		err = eventstore.Erase(ctx, log, user.ID, domain.Metadata{Auth: "system"}, bar.show)
+		err = eventstore.Erase(ctx, log, user.ID, operator, bar.show)
 		bar.end()
 		if err != nil {
 			return fmt.Errorf("erase user %d: %w", user.ID, err)

@@ -243,7 +243,7 @@ func (v *verifier) fold(ctx context.Context, ordered <-chan *job) error {
 	return nil
 }
 
-// event folds one event.
+// event takes in one event.
 func (v *verifier) event(e *Entry, p *parsed) {
 	f := &v.findings
 	if e.Position != v.next {
@@ -255,6 +255,15 @@ func (v *verifier) event(e *Entry, p *parsed) {
 	v.report.Events++
 	v.report.To = position
 	v.hash(position, e, p)
+	v.learn(position, e, p)
+	if v.kept[position] != nil { // after the fold, which may begin an epoch here
+		v.compareKept(position, v.frontier.Root())
+	}
+}
+
+// learn takes in what an event means.
+func (v *verifier) learn(position int64, e *Entry, p *parsed) {
+	f := &v.findings
 	if p.err != nil {
 		f.at(Form, position, "%s", p.err)
 		v.previous = parsed{}
@@ -319,9 +328,6 @@ func (v *verifier) hash(position int64, e *Entry, p *parsed) {
 		v.before = v.frontier.Root()
 	}
 	v.frontier.Append(p.hash)
-	if v.kept[position] != nil {
-		v.compareKept(position, v.frontier.Root())
-	}
 }
 
 var epochStarted = cluster.EpochStarted{}.EventType()

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/audit"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
@@ -67,6 +69,30 @@ func TestHonestLogs(t *testing.T) {
 		}
 		if !bytes.Equal(exportOf(t, again), data) {
 			t.Errorf("seed %d: an export of an export is another", seed)
+		}
+	}
+}
+
+// A node may still keep a checkpoint of what was lost. It accuses nobody, whether it ends
+// behind the event that begins the new epoch or just there.
+func TestCheckpointOfALostEpoch(t *testing.T) {
+	t.Parallel()
+	for lost := range int64(3) {
+		w := newWorld(uint64(lost)).fill(60)
+		cut := w.frontier.Size()
+		kept, err := w.key.Sign(tree.Checkpoint{Origin: tree.Origin(clusterID, 1), Size: cut + 1 + lost, Root: tlog.Hash(w.random(32))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.command(0, "system", domain.ClusterStream, cluster.EpochStarted{
+			Epoch: 2, Reason: "restored", Checkpoint: kept, Cut: cut, CutRoot: w.frontier.Root().String(),
+		})
+		w.epoch = 2
+		w.push()
+		w.sign()
+		report, err := w.log().verify(audit.Options{Keys: []ed25519.PublicKey{w.first}, Witnesses: []string{kept}})
+		if err != nil || !report.Whole() {
+			t.Errorf("a checkpoint of %d events behind the cut: %+v, %v", 1+lost, report, err)
 		}
 	}
 }

@@ -167,8 +167,7 @@ func (b *blamer) pass(o *origin) error {
 			candidates = append(candidates, candidate{id, o.path, entry.ID})
 			continue
 		}
-		f := follower{view: b.view, filter: pathFilter{view: b.view, path: o.path}}
-		old, err := f.source(b.ctx, id, o.commit)
+		old, err := b.source(b.ctx, id, o.commit, o.path)
 		if err != nil {
 			return err
 		}

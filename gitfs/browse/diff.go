@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
@@ -117,11 +118,8 @@ func (v view) content(ctx context.Context, mode object.FileMode, id git.ObjectID
 		}
 		defer func() { _ = r.Close() }()
 		start := make([]byte, binaryPrefix)
-		n, err := r.Read(start)
-		if n > 0 {
-			err = nil
-		}
-		return start[:n], false, err
+		_, err = io.ReadFull(r, start)
+		return start, false, err
 	}
 	_, content, err = v.Read(ctx, id)
 	return content, true, err

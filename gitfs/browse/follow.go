@@ -17,39 +17,9 @@ func (b *Browser) Follow(ctx context.Context, s *gitfs.Snapshot, q LogQuery) (li
 		return nil, false, err
 	}
 	defer v.Release()
-	for _, id := range []git.ObjectID{q.Until, q.Since} {
-		if !id.IsZero() && !v.Has(id) {
-			return nil, false, noCommit(id.String())
-		}
-	}
-	f := follower{view: v, filter: pathFilter{view: v, path: q.Path, known: map[git.ObjectID]pathState{}}}
+	f := follower{view: v, filter: newPathFilter(v, q.Path)}
 	all := func(_ context.Context, c revwalk.Commit) ([]git.ObjectID, bool, error) { return c.Parents, true, nil }
-	skip := q.Start
-	for c, err := range v.graph.Log(ctx, q.Until, q.Since, all) {
-		if err != nil {
-			return nil, false, err
-		}
-		changed, err := f.changes(ctx, c)
-		if err != nil {
-			return nil, false, err
-		}
-		if !changed {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if len(list) == q.Size {
-			return list, true, nil
-		}
-		commit, err := v.commit(ctx, c.ID)
-		if err != nil {
-			return nil, false, err
-		}
-		list = append(list, LoggedCommit{ID: c.ID, Commit: commit})
-	}
-	return list, false, nil
+	return v.log(ctx, q, all, f.changes)
 }
 
 // follower knows the name that a file has at the commits it has come to.
@@ -84,7 +54,7 @@ func (f *follower) changes(ctx context.Context, c revwalk.Logged) (bool, error) 
 		return false, nil
 	}
 	if before == (pathState{}) && !parent.IsZero() {
-		old, err := f.source(ctx, parent, c.ID)
+		old, err := f.source(ctx, parent, c.ID, f.filter.path)
 		if err != nil {
 			return false, err
 		}
@@ -97,23 +67,23 @@ func (f *follower) changes(ctx context.Context, c revwalk.Logged) (bool, error) 
 }
 
 // source is the name of before of a file that a commit made, "" if it is new.
-func (f *follower) source(ctx context.Context, parent, commit git.ObjectID) (string, error) {
-	list, truncated, err := f.view.changes(ctx, ChangeQuery{From: parent, To: commit})
+func (v view) source(ctx context.Context, parent, commit git.ObjectID, path string) (string, error) {
+	list, truncated, err := v.changes(ctx, ChangeQuery{From: parent, To: commit})
 	if err != nil || truncated {
 		return "", err
 	}
 	// Only this file is of interest: what else was made is no rival for its source.
 	kept := list[:0]
 	for _, c := range list {
-		if c.Kind == Deleted || c.Path == f.filter.path {
+		if c.Kind == Deleted || c.Path == path {
 			kept = append(kept, c)
 		}
 	}
-	if kept, err = f.renames(ctx, kept); err != nil {
+	if kept, err = v.renames(ctx, kept); err != nil {
 		return "", err
 	}
 	for _, c := range kept {
-		if c.Kind == Renamed && c.Path == f.filter.path {
+		if c.Kind == Renamed && c.Path == path {
 			return c.OldPath, nil
 		}
 	}

@@ -54,7 +54,7 @@ func (b *Browser) LastModified(ctx context.Context, s *gitfs.Snapshot, commit gi
 			list = append(list, LastModified{TreeEntry: e})
 		}
 	}
-	w := modifiedWalk{view: v, ctx: ctx, folder: pathFilter{view: v, path: path, known: map[git.ObjectID]pathState{}}, list: list, waiting: map[git.ObjectID][]int{}}
+	w := modifiedWalk{view: v, ctx: ctx, folder: newPathFilter(v, path), list: list, waiting: map[git.ObjectID][]int{}}
 	if err := w.run(commit); err != nil {
 		return nil, newest, err
 	}

@@ -46,19 +46,30 @@ func (b *Browser) Log(ctx context.Context, s *gitfs.Snapshot, q LogQuery) (list 
 		return nil, false, err
 	}
 	defer v.Release()
+	p := newPathFilter(v, q.Path)
+	return v.log(ctx, q, p.follow, func(_ context.Context, c revwalk.Logged) (bool, error) {
+		merge := len(c.Parents) > 1
+		return c.Shown && (!merge || q.Merges != ExcludeMerges) && (merge || q.Merges != OnlyMerges), nil
+	})
+}
+
+// log lists the page of the commits that belong to the list, of those that follow leads to.
+func (v view) log(ctx context.Context, q LogQuery, follow revwalk.Follow, belongs func(context.Context, revwalk.Logged) (bool, error)) (list []LoggedCommit, more bool, err error) {
 	for _, id := range []git.ObjectID{q.Until, q.Since} {
 		if !id.IsZero() && !v.Has(id) {
 			return nil, false, noCommit(id.String())
 		}
 	}
-	p := pathFilter{view: v, path: q.Path, known: map[git.ObjectID]pathState{}}
 	skip := q.Start
-	for c, err := range v.graph.Log(ctx, q.Until, q.Since, p.follow) {
+	for c, err := range v.graph.Log(ctx, q.Until, q.Since, follow) {
 		if err != nil {
 			return nil, false, err
 		}
-		merge := len(c.Parents) > 1
-		if !c.Shown || merge && q.Merges == ExcludeMerges || !merge && q.Merges == OnlyMerges {
+		listed, err := belongs(ctx, c)
+		if err != nil {
+			return nil, false, err
+		}
+		if !listed {
 			continue
 		}
 		if skip > 0 {
@@ -82,6 +93,10 @@ type pathFilter struct {
 	view
 	path  string
 	known map[git.ObjectID]pathState // by root tree
+}
+
+func newPathFilter(v view, path string) pathFilter {
+	return pathFilter{view: v, path: path, known: map[git.ObjectID]pathState{}}
 }
 
 // pathState is what stands at the path; zero if nothing does.

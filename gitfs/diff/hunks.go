@@ -7,9 +7,6 @@ type Hunk struct {
 	Edits            []Edit
 }
 
-// DefaultContext is how many unchanged lines Git shows around edits.
-const DefaultContext = 3
-
 // Hunks groups edits that are at most twice the context apart. aLines is the number of
 // lines of the first text.
 func Hunks(edits []Edit, aLines, context int) []Hunk {

@@ -1,4 +1,4 @@
-// Package faultpoint names the steps of a push at which a crash must do no harm.
-// Built with the tag "faults", a process kills itself at the point that the
+// Package faultpoint marks the steps of a push, and of maintenance, at which a crash must
+// do no harm. Built with the tag "faults", a process kills itself at the point that the
 // environment variable ANNAL_FAULT names.
 package faultpoint

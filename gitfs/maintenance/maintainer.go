@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/faultpoint"
+	"github.com/annal-git/annal/gitfs/nativegit"
 	"github.com/annal-git/annal/gitfs/store"
 )
 
@@ -37,15 +37,8 @@ func Open(c Config) (*Maintainer, error) {
 	if c.Timeout < 0 || c.Memory < 0 {
 		return nil, errors.New("maintenance: time and memory must be positive")
 	}
-	dir, err := filepath.Abs(c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	c.Dir = dir
-	if err := os.RemoveAll(c.Dir); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	var err error
+	if c.Dir, err = nativegit.ScratchFolder(c.Dir); err != nil {
 		return nil, err
 	}
 	return &Maintainer{config: c}, nil
@@ -81,10 +74,10 @@ func (m *Maintainer) Run(ctx context.Context, plan Plan, s *gitfs.Snapshot, kept
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, work.remove()) }()
+	defer func() { err = errors.Join(err, work.Remove()) }()
 	for _, p := range plan.Packs {
 		for _, suffix := range []string{"pack", "idx"} {
-			if err := work.link(m.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
+			if err := work.Link(m.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
 				return nil, err
 			}
 		}
@@ -155,7 +148,7 @@ func (s *scratch) rollUp(ctx context.Context, packs []git.Pack) ([]string, error
 // packObjects has git make a pack, and returns the path of the .pack file, or none if it
 // would be empty.
 func (s *scratch) packObjects(ctx context.Context, stdin *bytes.Buffer, args ...string) ([]string, error) {
-	base := filepath.Join(s.dir, "out", "pack")
+	base := filepath.Join(s.out(), "pack")
 	args = append([]string{"pack-objects", "--quiet", "--non-empty", "--delta-base-offset"}, args...)
 	ids, err := s.git(ctx, stdin, append(args, base)...)
 	if err != nil {
@@ -202,13 +195,12 @@ func (s *scratch) repack(ctx context.Context, packs []git.Pack, snapshot *gitfs.
 		fmt.Fprintf(&names, "pack-%s.pack\n", p.ID)
 	}
 	for _, path := range made {
-		same := slices.ContainsFunc(packs, func(p git.Pack) bool { return p.ID.String() == packOf(path) })
 		for _, suffix := range []string{".pack", ".idx"} {
-			if err := s.link(strings.TrimSuffix(path, ".pack") + suffix); err != nil && !(same && errors.Is(err, os.ErrExist)) {
+			if err := s.Link(strings.TrimSuffix(path, ".pack") + suffix); err != nil {
 				return nil, err
 			}
 		}
-		if same { // it is all there was; no rest
+		if slices.ContainsFunc(packs, func(p git.Pack) bool { return p.ID.String() == packOf(path) }) { // it is all there was; no rest
 			return made, nil
 		}
 		fmt.Fprintf(&names, "^%s\n", filepath.Base(path))

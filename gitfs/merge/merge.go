@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -44,15 +43,8 @@ func Open(c Config) (*Merger, error) {
 	if c.Timeout < 0 || c.Memory < 0 || c.Merges < 0 {
 		return nil, errors.New("merge: time, memory and number must be positive")
 	}
-	dir, err := filepath.Abs(c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	c.Dir = dir
-	if err := os.RemoveAll(c.Dir); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	var err error
+	if c.Dir, err = nativegit.ScratchFolder(c.Dir); err != nil {
 		return nil, err
 	}
 	return &Merger{config: c, turns: make(chan struct{}, c.Merges)}, nil
@@ -68,7 +60,7 @@ type Merged struct {
 	Conflicts []string     // paths that cannot be merged by themselves, in Git's order; none if it is clean
 
 	merger  *Merger
-	dir     string
+	scratch *nativegit.Scratch // nil until it is made
 	objects *store.Objects
 }
 
@@ -96,7 +88,7 @@ func (m *Merger) Merge(ctx context.Context, s *gitfs.Snapshot, ours, theirs git.
 	if err := merged.prepare(s); err != nil {
 		return nil, err
 	}
-	out, err := m.git().Run(ctx, merged.dir, nil, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours.String(), theirs.String())
+	out, err := m.git().Run(ctx, merged.scratch.Dir, nil, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours.String(), theirs.String())
 	const conflicts = 1 // exit status
 	switch {
 	case err == nil || out.Code == conflicts:
@@ -117,28 +109,12 @@ func (m *Merger) Merge(ctx context.Context, s *gitfs.Snapshot, ours, theirs git.
 
 // prepare makes the scratch repository.
 func (m *Merged) prepare(s *gitfs.Snapshot) (err error) {
-	if m.dir, err = os.MkdirTemp(m.merger.config.Dir, "merge-"); err != nil {
-		return err
-	}
-	for _, folder := range []string{"objects/pack", "objects/info", "refs"} {
-		if err := os.MkdirAll(filepath.Join(m.dir, filepath.FromSlash(folder)), 0o700); err != nil {
-			return err
-		}
-	}
-	const config = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfilemode = false\n[gc]\n\tauto = 0\n[pack]\n\tthreads = 1\n[merge]\n\trenameLimit = 2000\n"
-	if err := errors.Join(
-		os.WriteFile(filepath.Join(m.dir, "config"), []byte(config), 0o600),
-		os.WriteFile(filepath.Join(m.dir, "HEAD"), []byte("ref: refs/heads/main\n"), 0o600),
-	); err != nil {
+	if m.scratch, err = nativegit.NewScratch(m.merger.config.Dir, "[merge]\n\trenameLimit = 2000\n"); err != nil {
 		return err
 	}
 	for _, p := range s.Packs {
 		for _, suffix := range []string{"pack", "idx"} {
-			file := m.merger.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)
-			if file, err = filepath.Abs(file); err != nil {
-				return err
-			}
-			if err := os.Symlink(file, filepath.Join(m.dir, "objects", "pack", filepath.Base(file))); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := m.scratch.Link(m.merger.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
 				return err
 			}
 		}
@@ -149,7 +125,7 @@ func (m *Merged) prepare(s *gitfs.Snapshot) (err error) {
 // Pack writes a pack of everything that the merge has made and of a commit, given as its
 // bytes, whose id it returns. The pack is complete but for what the repository has.
 func (m *Merged) Pack(ctx context.Context, w io.Writer, commit []byte) (git.ObjectID, error) {
-	out, err := m.merger.git().Run(ctx, m.dir, bytes.NewReader(commit), "hash-object", "-t", "commit", "-w", "--stdin")
+	out, err := m.merger.git().Run(ctx, m.scratch.Dir, bytes.NewReader(commit), "hash-object", "-t", "commit", "-w", "--stdin")
 	if err != nil {
 		return git.ZeroID, fmt.Errorf("merge: %w", err)
 	}
@@ -161,7 +137,7 @@ func (m *Merged) Pack(ctx context.Context, w io.Writer, commit []byte) (git.Obje
 	if err != nil {
 		return git.ZeroID, err
 	}
-	out, err = m.merger.git().Run(ctx, m.dir, strings.NewReader(made), "pack-objects", "--stdout", "-q", "--delta-base-offset", "--window=0")
+	out, err = m.merger.git().Run(ctx, m.scratch.Dir, strings.NewReader(made), "pack-objects", "--stdout", "-q", "--delta-base-offset", "--window=0")
 	if err != nil {
 		return git.ZeroID, fmt.Errorf("merge: %w", err)
 	}
@@ -172,7 +148,7 @@ func (m *Merged) Pack(ctx context.Context, w io.Writer, commit []byte) (git.Obje
 // loose lists the objects that were made, a line each.
 func (m *Merged) loose() (string, error) {
 	var ids strings.Builder
-	folders, err := os.ReadDir(filepath.Join(m.dir, "objects"))
+	folders, err := os.ReadDir(filepath.Join(m.scratch.Dir, "objects"))
 	if err != nil {
 		return "", err
 	}
@@ -180,7 +156,7 @@ func (m *Merged) loose() (string, error) {
 		if len(folder.Name()) != 2 {
 			continue
 		}
-		files, err := os.ReadDir(filepath.Join(m.dir, "objects", folder.Name()))
+		files, err := os.ReadDir(filepath.Join(m.scratch.Dir, "objects", folder.Name()))
 		if err != nil {
 			return "", err
 		}
@@ -196,8 +172,8 @@ func (m *Merged) loose() (string, error) {
 // Close removes what the merge has made.
 func (m *Merged) Close() error {
 	m.objects.Release()
-	if m.dir == "" {
+	if m.scratch == nil {
 		return nil
 	}
-	return os.RemoveAll(m.dir)
+	return m.scratch.Remove()
 }

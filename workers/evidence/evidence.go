@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
+	"github.com/annal-git/annal/workers"
 )
 
 // LeaseName is the lease that the integrating node holds.
@@ -117,7 +118,7 @@ func (w *Witness) Run(ctx context.Context) error {
 	e := w.evidence
 	for ctx.Err() == nil {
 		e.report(ctx, "the newest checkpoint of the log cannot be verified", e.Check(ctx))
-		pause(ctx, e.config.Interval)
+		workers.Pause(ctx, e.config.Interval)
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ func (i *Integrator) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := e.config.Leases.Hold(ctx, LeaseName, func(ctx context.Context, _ int64) error { return i.integrate(ctx) })
 		e.report(ctx, "the tree of the log cannot be extended", err)
-		pause(ctx, e.config.Patience)
+		workers.Pause(ctx, e.config.Patience)
 	}
 	return nil
 }
@@ -145,7 +146,7 @@ func (i *Integrator) integrate(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if e.refused.Load() {
 			// What is signed now would be signed on top of a contradiction.
-			pause(ctx, e.config.Interval)
+			workers.Pause(ctx, e.config.Interval)
 			continue
 		}
 		started := time.Now()
@@ -159,7 +160,7 @@ func (i *Integrator) integrate(ctx context.Context) error {
 		if _, err := e.config.Log.Await(ctx, size); err != nil {
 			return nil
 		}
-		pause(ctx, e.config.Interval-time.Since(started))
+		workers.Pause(ctx, e.config.Interval-time.Since(started))
 	}
 	return nil
 }
@@ -171,18 +172,5 @@ func (e *Evidence) report(ctx context.Context, what string, err error) {
 	e.failed.Inc()
 	if !e.refused.Load() { // that has been said already
 		e.config.Logger.Error(what, "error", err)
-	}
-}
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

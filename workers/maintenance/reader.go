@@ -12,6 +12,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/store"
+	"github.com/annal-git/annal/workers"
 )
 
 // readerDead is how long after it was last seen a process does not count any more.
@@ -36,7 +37,7 @@ func (r *Reader) Run(ctx context.Context) error {
 		if err := r.answer(ctx); err != nil && ctx.Err() == nil {
 			r.logger.Warn("others could not be told which packs this node reads", "error", err)
 		}
-		pause(ctx, r.every)
+		workers.Pause(ctx, r.every)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()

@@ -20,6 +20,7 @@ import (
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/maintenance"
 	"github.com/annal-git/annal/gitfs/store"
+	"github.com/annal-git/annal/workers"
 )
 
 // shards is into how many leases the repositories are dealt out.
@@ -111,7 +112,7 @@ func (w *Worker) Run(ctx context.Context) error {
 				if err != nil && ctx.Err() == nil {
 					w.config.Logger.Error("maintenance cannot go on, and is tried again", "error", err)
 				}
-				pause(ctx, w.config.Poll)
+				workers.Pause(ctx, w.config.Poll)
 			}
 		})
 	}
@@ -126,7 +127,7 @@ func (w *Worker) tend(ctx context.Context, shard int) error {
 		if err := s.round(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
-		pause(ctx, w.config.Poll)
+		workers.Pause(ctx, w.config.Poll)
 	}
 	return nil
 }
@@ -256,14 +257,4 @@ func (t *tending) combine(ctx context.Context, id domain.RepositoryID, all bool)
 		t.config.Logger.Warn("superseded packs could not be noted", "repository", int64(id), "error", err)
 	}
 	return plan.Kind, fmt.Sprintf("%d packs were combined into %d.", len(combined.Superseded), len(combined.Packs)), nil
-}
-
-// pause waits, unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/projections"
+	"github.com/annal-git/annal/workers"
 )
 
 // Log is the log as runners read it: an eventstore.Log.
@@ -122,21 +123,12 @@ func (p *Projector) keep(ctx context.Context, follower projections.Follower, sha
 		if ended != nil {
 			ended.abandoned.Wait() // this node does not try twice at a time
 		}
-		pause(ctx, wait)
+		workers.Pause(ctx, wait)
 		wait = min(2*wait, maxBackoff)
 	}
 }
 
 const maxBackoff = 5 * time.Second
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
 
 // page is events that follow a position.
 type page struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/projections"
+	"github.com/annal-git/annal/workers"
 )
 
 const (
@@ -121,7 +122,7 @@ func (r *runner) work(ctx, applying context.Context) {
 			r.metrics.failures.WithLabelValues(r.follower.Name()).Inc()
 			r.log.Warn("a projection stands still", "error", err)
 		}
-		pause(ctx, wait)
+		workers.Pause(ctx, wait)
 		wait = min(2*wait, maxBackoff)
 	}
 }
