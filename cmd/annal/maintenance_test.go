@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,6 +131,52 @@ func TestMaintenanceOnRequest(t *testing.T) {
 		t.Error("the metrics do not tell of it")
 	}
 	plainGitReads(t, n, "refs/heads/main", git(t, dir, "rev-parse", "HEAD"))
+	n.stop()
+}
+
+// Packs that go at the same time go with one event, for each sends the pushes under way back
+// to look for theirs. A repository that is deleted meanwhile keeps its files.
+func TestManyPacksAreRemovedAtOnce(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	n := start(t, home, append(slices.Clone(hasty), "ANNAL_MAINTENANCE_PACKS=100", "ANNAL_KEEP_SUPERSEDED=3s")...)
+	n.repository("demo")
+	dir := work(t)
+	combine := func() {
+		t.Helper()
+		for i := range 12 {
+			commit(t, dir, fmt.Sprint(i))
+			git(t, dir, "push", "-q", n.remote("demo"), "main")
+		}
+		n.annal("repo", "maintenance", "PRJ/demo", "--now")
+	}
+	combine()
+	eventually(t, func() bool { return len(packFiles(t, home)) == 1 })
+	removals := 0
+	for _, e := range n.events() {
+		if e.Type == "repository.packs_removed.v1" {
+			removals++
+		}
+	}
+	if removals == 0 || removals > 2 { // the moment of one look may divide them
+		t.Errorf("12 packs were removed with %d events", removals)
+	}
+
+	combine()
+	id := between(n.admin(200, "GET", "/rest/api/1.0/projects/PRJ/repos/demo", nil), `"id":`, ",")
+	n.admin(202, "DELETE", "/rest/api/1.0/projects/PRJ/repos/demo", nil)
+	n.repository("other") // whose packs are due later
+	for i := range 3 {
+		commit(t, dir, fmt.Sprint("other ", i))
+		git(t, dir, "push", "-q", n.remote("other"), "main")
+	}
+	n.annal("repo", "maintenance", "PRJ/other", "--now")
+	eventually(t, func() bool { return len(packFiles(t, home)) == 14+1 })
+	n.admin(201, "POST", "/rest/annal/1.0/deleted-repositories/"+id+"/restore", nil)
+	git(t, dir, "clone", "-q", n.remote("demo"), filepath.Join(t.TempDir(), "copy"))
+	if strings.Contains(n.log.String(), "level=ERROR") {
+		t.Error("something was told as an error")
+	}
 	n.stop()
 }
 

@@ -137,9 +137,13 @@ func (t *tending) removeDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ofOne := map[domain.RepositoryID][]unlisted{}
 	for _, u := range answered {
-		if err := t.remove(ctx, u); err != nil && ctx.Err() == nil {
-			t.config.Logger.Error("a file could not be moved to the trash", "repository", int64(u.Repository), "file", u.Name, "error", err)
+		ofOne[u.Repository] = append(ofOne[u.Repository], u)
+	}
+	for id, files := range ofOne {
+		if err := t.remove(ctx, id, files); err != nil && ctx.Err() == nil {
+			t.config.Logger.Error("files could not be moved to the trash", "repository", int64(id), "error", err)
 		}
 	}
 	old, err := t.unlisted(ctx, `
@@ -160,52 +164,80 @@ func (t *tending) removeDue(ctx context.Context) error {
 	return nil
 }
 
-// remove moves files to the trash, and back if the log says that they are needed.
-func (t *tending) remove(ctx context.Context, u unlisted) error {
-	listed, err := t.listed(ctx, u)
-	if err != nil {
-		return err
+// remove moves files of a repository to the trash, and back if the log says that they are
+// needed. Of all packs the log is told at once: each event sends the pushes under way back
+// to look for their packs.
+func (t *tending) remove(ctx context.Context, id domain.RepositoryID, files []unlisted) error {
+	var errs []error
+	var aside, kept []unlisted // in the trash: to be declared gone, and to be put back
+	var packs []git.ObjectID
+	for _, u := range files {
+		listed, err := t.putAside(ctx, &u)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", u.Name, err))
+		case u.Trash == nil: // it stays where it is
+		case listed:
+			kept = append(kept, u)
+		default:
+			aside = append(aside, u)
+			if u.Pack != nil {
+				packs = append(packs, git.ObjectID(u.Pack))
+			}
+		}
 	}
-	if listed && u.Trash == nil {
-		return t.forget(ctx, u)
+	faultpoint.Reach(RemovalTrashed)
+	gone, err := t.declareGone(ctx, id, packs)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	faultpoint.Reach(RemovalAppended)
+	for _, u := range aside {
+		if u.Pack != nil && !slices.Contains(gone, git.ObjectID(u.Pack)) {
+			kept = append(kept, u)
+			continue
+		}
+		t.metrics.removed.Inc()
+		_, err = t.config.Pool.Exec(ctx, `update workers.unlisted set removed_at = clock_timestamp() where repository = $1 and name = $2`, u.Repository, u.Name)
+		errs = append(errs, err)
+	}
+	for _, u := range kept {
+		t.metrics.restored.Inc()
+		err := t.config.Store.Restore(ctx, u.Storage, u.Name, *u.Trash)
+		if err == nil {
+			err = t.forget(ctx, u)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// putAside moves a file to the trash, unless it is listed. One that is and has been moved
+// before keeps its Trash.
+func (t *tending) putAside(ctx context.Context, u *unlisted) (listed bool, err error) {
+	listed, err = t.listed(ctx, *u)
+	switch {
+	case err != nil:
+		return false, err
+	case listed && u.Trash == nil:
+		return true, t.forget(ctx, *u)
+	case listed:
+		return true, nil
 	}
 	if u.Trash == nil {
 		folder := uuid.Must(uuid.NewV7()).String()
 		// Noted before anything is moved, so that whoever comes next finds it.
 		_, err := t.config.Pool.Exec(ctx, `update workers.unlisted set trash = $3 where repository = $1 and name = $2`, u.Repository, u.Name, folder)
 		if err != nil {
-			return err
+			return false, err
 		}
 		u.Trash = &folder
 	}
-	if !listed {
-		if err := t.config.Store.Trash(ctx, u.Storage, u.Name, *u.Trash); err != nil {
-			return err
-		}
-	}
-	faultpoint.Reach(RemovalTrashed)
-	if u.Pack != nil {
-		gone := false
-		if !listed {
-			if gone, err = t.declareGone(ctx, u.Repository, git.ObjectID(u.Pack)); err != nil {
-				return err
-			}
-		}
-		faultpoint.Reach(RemovalAppended)
-		if !gone {
-			t.metrics.restored.Inc()
-			if err := t.config.Store.Restore(ctx, u.Storage, u.Name, *u.Trash); err != nil {
-				return err
-			}
-			return t.forget(ctx, u)
-		}
-	}
-	t.metrics.removed.Inc()
-	_, err = t.config.Pool.Exec(ctx, `update workers.unlisted set removed_at = clock_timestamp() where repository = $1 and name = $2`, u.Repository, u.Name)
-	return err
+	return false, t.config.Store.Trash(ctx, u.Storage, u.Name, *u.Trash)
 }
 
-// settle is how far behind the log the tables of refs may be when packs are removed.
+// settle is how far behind the log the tables of refs may be when packs are removed: at
+// most half of the time for which superseded ones stay.
 const settle = time.Minute
 
 // listed reports whether any repository lists a pack, a fork of this one or itself, or might
@@ -217,7 +249,7 @@ func (t *tending) listed(ctx context.Context, u unlisted) (listed bool, err erro
 	// A fork that was made a moment ago may not be in the tables yet, but it has taken packs
 	// that were listed then, long after those that are removed now. One whose stream is set
 	// aside, or tables that stand still, would hide it for ever.
-	settled, err := t.config.Log.PositionAt(ctx, time.Now().Add(-settle))
+	settled, err := t.config.Log.PositionAt(ctx, time.Now().Add(-min(settle, t.config.Readers/2)))
 	if err != nil {
 		return false, err
 	}
@@ -228,12 +260,25 @@ func (t *tending) listed(ctx context.Context, u unlisted) (listed bool, err erro
 	return listed, err
 }
 
-// declareGone has the log say that a pack is gone, unless the repository lists it.
-func (t *tending) declareGone(ctx context.Context, id domain.RepositoryID, pack git.ObjectID) (gone bool, err error) {
+// declareGone has the log say that packs are gone, and returns which: those that the
+// repository does not list. One that is deleted keeps its files.
+func (t *tending) declareGone(ctx context.Context, id domain.RepositoryID, packs []git.ObjectID) (gone []git.ObjectID, err error) {
+	if len(packs) == 0 {
+		return nil, nil
+	}
 	appended, err := t.config.Log.Append(ctx, eventstore.Proposal{
-		Stream: domain.RepositoryStream(id), Claim: repository.RemovePacks{Packs: []git.ObjectID{pack}}, Meta: domain.Metadata{Auth: "system"},
+		Stream: domain.RepositoryStream(id), Claim: repository.RemovePacks{Packs: packs}, Meta: domain.Metadata{Auth: "system"},
 	})
-	return len(appended.Events) > 0, err
+	var deleted *domain.NotFoundError
+	if errors.As(err, &deleted) {
+		return nil, nil
+	}
+	for _, e := range appended.Events {
+		if removed, ok := e.Event.(repository.PacksRemoved); ok {
+			gone = append(gone, removed.Packs...)
+		}
+	}
+	return gone, err
 }
 
 func (t *tending) forget(ctx context.Context, u unlisted) error {
