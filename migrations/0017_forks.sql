@@ -10,10 +10,8 @@ alter table refs.repository_state add column fork boolean not null default false
 comment on column refs.repository_state.fork is 'Its packs hold objects of another repository, which its refs need not reach: a push must not be believed to have had them.';
 alter table refs.packs add column storage text not null default '';
 comment on column refs.packs.storage is 'Folder that the pack lies in if it is that of another repository: whoever removes files of packs asks here who else lists them.';
-create index packs_borrowed on refs.packs (storage, pack) where storage <> '';
 
 -- +goose Down
-drop index refs.packs_borrowed;
 alter table refs.packs drop column storage;
 alter table refs.repository_state drop column fork;
 alter table catalog.deleted_repositories drop column origin;

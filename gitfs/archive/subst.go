@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -181,9 +182,7 @@ func (a *Archive) names() string {
 	if head {
 		names = append(names, "HEAD -> "+strings.TrimPrefix(a.snapshot.Head, "refs/heads/"))
 	}
-	for i, j := 0, len(names)-1; i < j; i, j = i+1, j-1 {
-		names[i], names[j] = names[j], names[i]
-	}
+	slices.Reverse(names)
 	return strings.Join(names, ", ")
 }
 

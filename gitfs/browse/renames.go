@@ -67,7 +67,7 @@ type renamer struct {
 	source map[int]renameSource // of an added file
 	used   map[int]bool         // deleted files that were renamed
 
-	spans     map[git.ObjectID]*diff.Spans // nil for what is too large
+	spans     map[git.ObjectID]*diff.Spans // of files that were compared
 	spanBytes int64
 }
 

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"context"
+	"math"
 )
 
 // Edit is a part of two texts that differs: the lines from A to AEnd of the first are the
@@ -25,7 +26,6 @@ func Edits(ctx context.Context, a, b Text, w Whitespace) ([]Edit, error) {
 	}
 	size := xEnd - start + yEnd - start + 3
 	c.forward, c.backward, c.offset = make([]int, 2*size+1), make([]int, 2*size+1), size
-	c.base = start
 	if err := c.compare(start, xEnd, start, yEnd); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,6 @@ type comparison struct {
 	removed, added    []bool
 	forward, backward []int // furthest x on each diagonal
 	offset            int   // of diagonal 0
-	base              int   // first line that is compared
 }
 
 // maxCost is how many differences are looked for before a part is split where it is best.
@@ -83,14 +82,14 @@ func (c *comparison) compare(x0, x1, y0, y1 int) error {
 // split finds a point on a shortest path from the upper left to the lower right corner,
 // walking from both. A diagonal is x-y.
 func (c *comparison) split(x0, x1, y0, y1 int) (x, y int) {
-	at := func(d int) int { return d + c.offset - 0 }
+	at := func(d int) int { return d + c.offset }
 	low, high := x0-y1, x1-y0 // diagonals that exist
 	fMid, bMid := x0-y0, x1-y1
 	fMin, fMax, bMin, bMax := fMid, fMid, bMid, bMid
 	odd := (fMid-bMid)&1 != 0
 	f, b := c.forward, c.backward
 	f[at(fMid)], b[at(bMid)] = x0, x1
-	const beyond = int(^uint(0)>>1) - 1
+	const beyond = math.MaxInt - 1
 	for cost := 1; ; cost++ {
 		// Forward, one difference more.
 		if fMin > low {
