@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 // contentType is written to the letter: clients compare it as a string.
@@ -89,6 +91,7 @@ func answerFor(err error) (status int, body any) {
 		plain     *statusError
 		unmapped  *echo.HTTPError
 		notNow    *domain.UnavailableError
+		unread    *store.UnavailableError
 	)
 	switch {
 	case errors.As(err, &invalid):
@@ -117,6 +120,10 @@ func answerFor(err error) (status int, body any) {
 		return unmapped.Code, jaxError{Status: unmapped.Code, Message: "HTTP " + statusText(unmapped.Code)}
 	case errors.As(err, &notNow):
 		return http.StatusServiceUnavailable, envelope("", notNow.Message, exceptionServer)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return http.StatusServiceUnavailable, envelope("", "This server has no room left. Tell its operator.", exceptionServer)
+	case errors.As(err, &unread):
+		return http.StatusServiceUnavailable, envelope("", "The repository cannot be read at the moment. Try again later.", exceptionServer)
 	case eventstore.Outage(err):
 		return http.StatusServiceUnavailable, envelope("", "The database does not answer at the moment. Try again in a few seconds.", exceptionServer)
 	case errors.Is(err, context.DeadlineExceeded):

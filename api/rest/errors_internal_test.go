@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -12,6 +14,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 func TestAnswerFor(t *testing.T) {
@@ -30,6 +33,8 @@ func TestAnswerFor(t *testing.T) {
 		{&permission.DeniedError{}, 401, exceptionAuthorisation},
 		{forbidden("x"), 403, exceptionAuthorisation},
 		{context.DeadlineExceeded, 503, exceptionServer},
+		{&store.UnavailableError{Err: fs.ErrNotExist}, 503, exceptionServer},
+		{&fs.PathError{Op: "write", Path: "wrapped", Err: syscall.ENOSPC}, 503, exceptionServer},
 		{echo.ErrNotFound, 404, "jax"},
 		{&statusError{status: 415}, 415, "jax"},
 		{errors.New("relation \"users\" does not exist at /srv/x.go"), 500, exceptionServer},

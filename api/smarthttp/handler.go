@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -360,6 +361,9 @@ func (h *Handler) fail(c echo.Context, err error) error {
 		h.log(c, err)
 		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 		return h.refuse(c, http.StatusServiceUnavailable, "The repository cannot be read at the moment. Try again later.")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		h.log(c, err)
+		return h.refuse(c, http.StatusServiceUnavailable, "This server has no room left. Tell its operator.")
 	case eventstore.Outage(err):
 		h.log(c, err)
 		c.Response().Header().Set(echo.HeaderRetryAfter, "5")

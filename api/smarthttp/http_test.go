@@ -3,16 +3,21 @@ package smarthttp_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/gitfstest"
 )
 
@@ -39,6 +44,19 @@ func (s *site) do(t testing.TB, method, path, body string, header ...string) (in
 }
 
 func pkt(line string) string { return fmt.Sprintf("%04x%s", len(line)+4, line) }
+
+// What an operator can mend is said, and not where.
+func TestNoRoom(t *testing.T) {
+	s := serve(t, "")
+	s.allow(func(a *smarthttp.Access) {
+		a.Snapshot = func(context.Context) (*gitfs.Snapshot, error) {
+			return nil, &fs.PathError{Op: "write", Path: "/secret/place", Err: syscall.ENOSPC}
+		}
+	})
+	status, answer := s.do(t, "GET", "/scm/PRJ/repo.git/info/refs?service=git-upload-pack", "")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Equal(t, "This server has no room left. Tell its operator.\n", answer)
+}
 
 func TestServiceAndPathAgree(t *testing.T) {
 	s := serve(t, gitfstest.NewRepository(t, 3))

@@ -20,6 +20,7 @@ import (
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs/gitfstest"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 // work makes a clone of a served repository with a work tree.
@@ -351,8 +352,9 @@ func TestCommitThatFails(t *testing.T) {
 	dir := work(t, s)
 	commit(t, dir, "f", "x")
 	for want, err := range map[string]error{
-		"internal error":               errors.New("relation \"refs\" does not exist"),
-		"The repository was archived.": domain.Conflict("", "The repository was archived."),
+		"internal error":                   errors.New("relation \"refs\" does not exist"),
+		"The repository was archived.":     domain.Conflict("", "The repository was archived."),
+		"could not be stored: sync failed": &store.PublishError{Step: "sync", Err: errors.New("relation")},
 	} {
 		s.allow(func(a *smarthttp.Access) {
 			a.Commit = func(context.Context, repository.PushRefs) ([]git.RefResult, error) { return nil, err }

@@ -41,6 +41,29 @@ func (n *node) pushRaw(slug, id, ref string, pack []byte) string {
 	return string(text)
 }
 
+// fetchRaw sends the lines of a fetch that does not end yet, and returns the answer.
+func (n *node) fetchRaw(slug string, lines ...string) string {
+	n.t.Helper()
+	body := "0011command=fetch" + "0001"
+	for _, line := range lines {
+		body += fmt.Sprintf("%04x%s", len(line)+4, line)
+	}
+	request, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, n.url+"/scm/prj/"+slug+".git/git-upload-pack", strings.NewReader(body+"0000"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	request.SetBasicAuth("admin", password)
+	request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+	request.Header.Set("Git-Protocol", "version=2")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, _ := io.ReadAll(response.Body)
+	return string(text)
+}
+
 // A fork begins with what its origin shows and shares its packs, and nothing that either
 // has alone is ever to be had through the other.
 func TestForks(t *testing.T) {
@@ -101,6 +124,12 @@ func TestForks(t *testing.T) {
 				if out, err := gitTry(t, empty, "-c", "protocol.version="+version, "fetch", n.remote(c.slug), id); err == nil {
 					t.Errorf("%s of the other is fetched from %s: %s", id, c.slug, out)
 				}
+			}
+		}
+		// Nor is one who claims to have it told that it is there, or sent what is made of it.
+		for _, line := range []string{"have " + c.id, "shallow " + c.id, "have " + c.blob} {
+			if answer := n.fetchRaw(c.slug, "want "+git(t, dir, "rev-parse", "main"), line); strings.Contains(answer, line[len(line)-40:]) {
+				t.Errorf("%s, asked with %q, answers %q", c.slug, line, answer)
 			}
 		}
 		for _, path := range []string{

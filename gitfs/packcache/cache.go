@@ -225,7 +225,7 @@ func (c *Cache) use(r *Reader) (err error) {
 	default:
 		c.files.recent.MoveToFront(e.place)
 		c.storages[e.storage].MoveToFront(e.ofStorage)
-		r.whole, err = os.Open(e.path)
+		r.whole, err = e.open()
 	}
 	return err
 }

@@ -180,6 +180,23 @@ func (e *entry) finish(err error) {
 	e.closeFile()
 }
 
+// open opens the file of a whole entry. One that is not as long as it was is damaged, and
+// nobody could ever fetch it.
+func (e *entry) open() (*os.File, error) {
+	file, err := os.Open(e.path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != e.size { // which does not change any more
+		err = errDamaged
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
 // check compares a file that an earlier process has left with its checksum, once.
 func (e *entry) check() error {
 	e.checking.Do(func() {

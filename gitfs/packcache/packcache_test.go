@@ -299,7 +299,7 @@ func TestDiskFails(t *testing.T) {
 	require.Nil(t, c.Follow(packcache.Key{2}, "one", begin(content, &made)), "for a while nothing is kept")
 }
 
-// A file that is removed under the cache is made again.
+// A file that is removed under the cache, or cut, is made again.
 func TestFileRemoved(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, packcache.Config{Dir: dir})
@@ -308,6 +308,12 @@ func TestFileRemoved(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "one")))
 	get(t, c, 1, "one", pack(1, 1<<20), &made)
 	require.EqualValues(t, 2, made.Load())
+	files, err := filepath.Glob(filepath.Join(dir, "one", "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	require.NoError(t, os.Truncate(files[0], 1<<19))
+	get(t, c, 1, "one", pack(1, 1<<20), &made)
+	require.EqualValues(t, 3, made.Load())
 }
 
 // Many readers of few entries in little room, some of whom leave early: everybody gets what

@@ -315,7 +315,7 @@ func commitText(err error) string {
 	case fullDisk(err):
 		return reasonFull
 	case errors.As(err, &unstored):
-		return unstored.Error()
+		return unstored.Text()
 	case eventstore.Outage(err):
 		return "the database does not answer at the moment, try again in a few seconds"
 	}

@@ -50,14 +50,15 @@ func (e *TooLargeError) Error() string {
 }
 
 // UnavailableError says that a registered pack cannot be read now, though it must
-// be there. It is never to be taken for the absence of an object.
+// be there. It is never to be taken for the absence of an object. Its text is for the log
+// only: why may name a path.
 type UnavailableError struct {
 	Pack git.ObjectID
 	Err  error // why, for the log
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("pack %s is not available at the moment", e.Pack)
+	return fmt.Sprintf("pack %s is not available at the moment: %v", e.Pack, e.Err)
 }
 
 func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -171,7 +171,8 @@ func TestPublish_everyCallFails(t *testing.T) {
 				var failed *store.PublishError
 				if err != nil {
 					failures++
-					if !errors.As(err, &failed) || strings.Contains(err.Error(), config.SharedHome) {
+					// The log says why, the user is not told where.
+					if !errors.As(err, &failed) || !strings.Contains(err.Error(), failed.Err.Error()) || strings.Contains(failed.Text(), config.SharedHome) {
 						t.Fatalf("%s %d: %T %v", what, failAt, err, err)
 					}
 				}

@@ -59,13 +59,17 @@ func (p *Pack) localFile(ctx context.Context, suffix string) (localFile, error) 
 	if err != nil {
 		return localFile{}, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return localFile{}, err
+	err = os.MkdirAll(dir, 0o777)
+	if err == nil {
+		err = writeLocal(dir, file, content)
 	}
-	if err := writeLocal(dir, file, content); err != nil {
-		return localFile{}, err
+	switch {
+	case err == nil:
+		return p.openChecked(name)
+	case len(content) < mapFrom: // it would be in memory anyway, so a full disk does no harm
+		return localFile{content: content}, nil
 	}
-	return p.openChecked(name)
+	return localFile{}, err
 }
 
 // readIndex reads a file of the shared home whole. When it goes stale between open

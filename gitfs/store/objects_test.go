@@ -257,6 +257,16 @@ func TestObjects_missingPackIsUnavailable(t *testing.T) {
 	compare(t, pin(t, s, info), allObjects(t, repository))
 }
 
+// Small indexes are read without a copy if the local home takes none, because it is full.
+func TestObjects_noRoomForIndexes(t *testing.T) {
+	repository := gitfstest.NewRepository(t, 3)
+	s, config := open(t)
+	info := gitfstest.Install(t, config.SharedHome, storage, gitfstest.PackFile(t, repository))
+	// A file where the folder should be keeps out root, too.
+	gitfstest.WriteFile(t, filepath.Join(config.LocalHome, "idx"), "in the way")
+	compare(t, pin(t, s, info), allObjects(t, repository))
+}
+
 func TestObjects_cancelled(t *testing.T) {
 	s, _ := open(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -23,7 +23,10 @@ type PublishError struct {
 	Err  error  // for the log: it may name paths
 }
 
-func (e *PublishError) Error() string { return "the pack could not be stored: " + e.Step + " failed" }
+func (e *PublishError) Error() string { return fmt.Sprintf("%s: %v", e.Text(), e.Err) }
+
+// Text is what a user may be told of it: Error says why, too, which may name a path.
+func (e *PublishError) Text() string { return "the pack could not be stored: " + e.Step + " failed" }
 
 func (e *PublishError) Unwrap() error { return e.Err }
 

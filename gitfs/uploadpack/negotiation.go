@@ -26,11 +26,11 @@ func (n *negotiation) add(ctx context.Context, haves []git.ObjectID) (common []b
 			continue
 		}
 		common[i] = true
-		if n.c.repo.Hides {
+		if !n.c.repo.shows() {
 			commits = append(commits, id)
 		}
 	}
-	if n.c.repo.Hides {
+	if !n.c.repo.shows() {
 		visible, err := n.c.visible(ctx, commits)
 		if err != nil {
 			return nil, err

@@ -81,6 +81,11 @@ type Repository struct {
 	Past func(ctx context.Context, moment string) (*gitfs.Snapshot, error)
 }
 
+// shows reports whether the refs reach all that the packs hold, or what anybody who sees
+// them may know of. Else some refs are hidden, or the packs are those of the repository that
+// this is a fork of, which may have more than it ever showed.
+func (r *Repository) shows() bool { return !r.Hides && !r.Snapshot.Fork }
+
 // Transport says how a client is connected.
 type Transport struct {
 	Version   protocol.Version

@@ -38,7 +38,7 @@ func (c *conversation) resolveShallow(ctx context.Context, r *request) (shallowi
 		if err != nil {
 			return s, err
 		}
-		if c.repo.Hides {
+		if !c.repo.shows() {
 			// Else one could learn what is there by claiming to end there.
 			visible, err := c.visible(ctx, ends)
 			if err != nil {
