@@ -37,6 +37,9 @@ type Personal interface {
 // projects and repositories it is never reused.
 type UserID int64
 
+// GroupID is the number of a group of users.
+type GroupID int64
+
 // ProjectID is the number of a project.
 type ProjectID int64
 
@@ -48,6 +51,9 @@ type Stream string
 
 // UserStream is the stream of one user.
 func UserStream(id UserID) Stream { return Stream("user/" + strconv.FormatInt(int64(id), 10)) }
+
+// GroupStream is the stream of one group.
+func GroupStream(id GroupID) Stream { return Stream("group/" + strconv.FormatInt(int64(id), 10)) }
 
 // ProjectStream is the stream of one project.
 func ProjectStream(id ProjectID) Stream {
