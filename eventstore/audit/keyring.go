@@ -85,7 +85,8 @@ func (v *verifier) changeKey(position int64, e cluster.SigningKeyChanged) {
 		return
 	}
 	if err := tree.CheckVouch(v.header.Cluster, e.Vouch, v.current(), next); err != nil {
-		v.findings.at(Signatures, position, "a key is introduced that the one before has not vouched for: %s", err)
+		// Or an event before it is missing that changed the key.
+		v.findings.order(Signatures, position, "a key is introduced that the one before has not vouched for: %s", err)
 		return // the one before stays
 	}
 	v.use(next)

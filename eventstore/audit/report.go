@@ -97,6 +97,9 @@ func (f *findings) none() bool {
 
 func (f *findings) add(class Class, first, last int64, format string, args ...any) *Finding {
 	if known := f.first[class]; known != nil && known.Last <= last {
+		if known.consequence {
+			known.First = min(known.First, first)
+		}
 		return &Finding{} // of no interest
 	}
 	f.first[class] = &Finding{Class: class, First: first, Last: last, Message: fmt.Sprintf(format, args...)}

@@ -385,7 +385,11 @@ func (v *verifier) checkpoint(signed string, n checkedNote) {
 	}
 	if key := v.current(); key == nil || !key.Equal(n.key) {
 		if _, err := tree.OpenCheckpoint(signed, key); err != nil {
-			f.at(Signatures, size, "%s", err)
+			// Either the checkpoint is at fault, or the event that changed the key is.
+			if v.frontier.Root() == c.Root {
+				from = size
+			}
+			f.add(Signatures, from, size, "%s", err)
 			return
 		}
 	}

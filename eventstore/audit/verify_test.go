@@ -223,7 +223,7 @@ var damages = []damage{
 		return 0
 	}},
 	{"deleted row", true, func(_ *world, l *logOf, r *rand.Rand) int64 {
-		i := pick(l, r)
+		i := r.IntN(len(l.entries) - 1) // without the last, it is a log that was cut off: see below
 		l.entries = slices.Delete(l.entries, i, i+1)
 		return int64(i + 1)
 	}},
@@ -236,13 +236,19 @@ var damages = []damage{
 		return int64(i + 1)
 	}},
 	{"inserted row", false, func(_ *world, l *logOf, r *rand.Rand) int64 {
-		i := pick(l, r)
-		l.entries = slices.Insert(l.entries, i, l.entries[pick(l, r)])
+		i, j := pick(l, r), pick(l, r)
+		if i == j { // of two alike the second is the wrong one
+			return 0
+		}
+		l.entries = slices.Insert(l.entries, i, l.entries[j])
 		return int64(i + 1)
 	}},
 	{"inserted row, all moved down and hashed anew", false, func(_ *world, l *logOf, r *rand.Rand) int64 {
-		i := pick(l, r)
-		l.entries = slices.Insert(l.entries, i, l.entries[pick(l, r)])
+		i, j := pick(l, r), pick(l, r)
+		if i == j {
+			return 0
+		}
+		l.entries = slices.Insert(l.entries, i, l.entries[j])
 		for j := range l.entries {
 			l.entries[j].Position = int64(j + 1)
 		}

@@ -127,41 +127,76 @@ func (t *tending) removeDue(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask who reads files to remove: %w", err)
 	}
+	return errors.Join(
+		t.pages(ctx, t.removeAnswered),
+		t.pages(ctx, t.emptyTrash))
+}
+
+// pages takes a step until fewer files than fit into one are left for it: a busy repository
+// leaves more packs behind in a round than fit. It ends at the first failure, which would
+// only come again.
+func (t *tending) pages(ctx context.Context, step func(ctx context.Context) (files int, failed bool, err error)) error {
+	for ctx.Err() == nil {
+		files, failed, err := step(ctx)
+		if err != nil || failed || files < perRemoval {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// perRemoval bounds how many files are taken up at a time, and so how many packs one event
+// names.
+const perRemoval = 500
+
+// removeAnswered moves the files to the trash that nobody reads.
+func (t *tending) removeAnswered(ctx context.Context) (files int, failed bool, err error) {
 	answered, err := t.unlisted(ctx, `
 		select `+unlistedColumns+` from workers.unlisted u
 		where `+mine+` and asked_at is not null and removed_at is null
 		and (trash is not null or not exists (
 			select from workers.pack_readers r where r.seen_at > clock_timestamp() - $3::interval and not exists (
 				select from workers.unlisted_answers a where a.repository = u.repository and a.name = u.name and a.node = r.node)))
-		order by asked_at limit $4`, readerDead, perRound)
+		order by asked_at limit $4`, readerDead, perRemoval)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	ofOne := map[domain.RepositoryID][]unlisted{}
 	for _, u := range answered {
 		ofOne[u.Repository] = append(ofOne[u.Repository], u)
 	}
 	for id, files := range ofOne {
-		if err := t.remove(ctx, id, files); err != nil && ctx.Err() == nil {
-			t.config.Logger.Error("files could not be moved to the trash", "repository", int64(id), "error", err)
+		if err := t.remove(ctx, id, files); err != nil {
+			failed = true
+			if ctx.Err() == nil {
+				t.config.Logger.Error("files could not be moved to the trash", "repository", int64(id), "error", err)
+			}
 		}
 	}
+	return len(answered), failed, nil
+}
+
+// emptyTrash deletes the files that have been in the trash for long enough.
+func (t *tending) emptyTrash(ctx context.Context) (files int, failed bool, err error) {
 	old, err := t.unlisted(ctx, `
 		select `+unlistedColumns+` from workers.unlisted where `+mine+` and removed_at < clock_timestamp() - $3::interval
-		order by removed_at limit $4`, t.config.Trash, perRound)
+		order by removed_at limit $4`, t.config.Trash, perRemoval)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	for _, u := range old {
 		err := t.config.Store.EmptyTrash(ctx, u.Storage, *u.Trash)
 		if err == nil {
 			err = t.forget(ctx, u)
 		}
-		if err != nil && ctx.Err() == nil {
-			t.config.Logger.Error("the trash could not be emptied", "repository", int64(u.Repository), "file", u.Name, "error", err)
+		if err != nil {
+			failed = true
+			if ctx.Err() == nil {
+				t.config.Logger.Error("the trash could not be emptied", "repository", int64(u.Repository), "file", u.Name, "error", err)
+			}
 		}
 	}
-	return nil
+	return len(old), failed, nil
 }
 
 // remove moves files of a repository to the trash, and back if the log says that they are
