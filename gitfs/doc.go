@@ -7,7 +7,8 @@
 //
 //  1. the pack is received into quarantine in the local home, indexed and checked
 //     -> a quarantine folder, removed at the next start
-//  2. .pack, .rev and .idx are written under staging/ on the shared home and synced
+//  2. .pack, .rev and .idx are written under staging/ on the shared home and synced;
+//     of a small pack, the .pack alone
 //     -> a staging folder, which nobody reads
 //  3. they are renamed to their final names, .idx last, and the folder is synced
 //     -> a pack no repository lists: never opened

@@ -75,12 +75,8 @@ func (m *Maintainer) Run(ctx context.Context, plan Plan, s *gitfs.Snapshot, kept
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, work.Remove()) }()
-	for _, p := range plan.Packs {
-		for _, suffix := range []string{"pack", "idx"} {
-			if err := work.Link(m.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
-				return nil, err
-			}
-		}
+	if err := objects.LinkPacks(work.Packs()); err != nil {
+		return nil, err
 	}
 	var made []string
 	switch plan.Kind {

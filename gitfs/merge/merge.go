@@ -85,7 +85,7 @@ func (m *Merger) Merge(ctx context.Context, s *gitfs.Snapshot, ours, theirs git.
 			err = errors.Join(err, merged.Close())
 		}
 	}()
-	if err := merged.prepare(s); err != nil {
+	if err := merged.prepare(); err != nil {
 		return nil, err
 	}
 	out, err := m.git().Run(ctx, merged.scratch.Dir, nil, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours.String(), theirs.String())
@@ -108,18 +108,11 @@ func (m *Merger) Merge(ctx context.Context, s *gitfs.Snapshot, ours, theirs git.
 }
 
 // prepare makes the scratch repository.
-func (m *Merged) prepare(s *gitfs.Snapshot) (err error) {
+func (m *Merged) prepare() (err error) {
 	if m.scratch, err = nativegit.NewScratch(m.merger.config.Dir, "[merge]\n\trenameLimit = 2000\n"); err != nil {
 		return err
 	}
-	for _, p := range s.Packs {
-		for _, suffix := range []string{"pack", "idx"} {
-			if err := m.scratch.Link(m.merger.config.Store.PackPath(cmp.Or(p.Storage, s.Storage), p.ID, suffix)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return m.objects.LinkPacks(m.scratch.Packs())
 }
 
 // Pack writes a pack of everything that the merge has made and of a commit, given as its

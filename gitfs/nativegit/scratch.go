@@ -53,6 +53,9 @@ func NewScratch(folder, config string) (*Scratch, error) {
 	return s, nil
 }
 
+// Packs is the folder of the repository's packs.
+func (s *Scratch) Packs() string { return filepath.Join(s.Dir, "objects", "pack") }
+
 // Link makes a file visible to git as part of a pack. One of the same name that is there
 // already is the same: packs are named by what they hold.
 func (s *Scratch) Link(file string) error {
@@ -60,7 +63,7 @@ func (s *Scratch) Link(file string) error {
 	if err != nil {
 		return err
 	}
-	err = os.Symlink(file, filepath.Join(s.Dir, "objects", "pack", filepath.Base(file)))
+	err = os.Symlink(file, filepath.Join(s.Packs(), filepath.Base(file)))
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -98,7 +98,10 @@ func Inflate(stored []byte, size int64) ([]byte, error) {
 }
 
 // InflateInto is Inflate into data, whose length must be the size of the stream.
-func InflateInto(data, stored []byte) error { return inflateBytes(data, stored) }
+func InflateInto(data, stored []byte) error {
+	_, err := inflateBytes(data, stored)
+	return err
+}
 
 // InflatePrefix reads up to n bytes from the start of a zlib stream, of which only
 // the start may be at hand. Fewer than n are no error.

@@ -87,15 +87,16 @@ func symbolEntries() (literals [288]uint32, distances [32]uint32, lengths [19]ui
 	return literals, distances, lengths
 }
 
-// inflateBytes fills out, whose length must be the size of the stream at the start of in.
-func inflateBytes(out, in []byte) error {
+// inflateBytes fills out, whose length must be the size of the stream at the start of in,
+// and returns how many bytes of in that takes.
+func inflateBytes(out, in []byte) (int, error) {
 	const header, trailer = 2, 4
 	if len(in) < header+trailer {
-		return errInflateShort
+		return 0, errInflateShort
 	}
 	h := binary.BigEndian.Uint16(in)
 	if h>>8&15 != 8 || h>>12 > 7 || h%31 != 0 || h&0x20 != 0 { // deflate, window, check bits, no dictionary
-		return errInflateData
+		return 0, errInflateData
 	}
 	z := bytesInflaters.Get().(*bytesInflater)
 	defer bytesInflaters.Put(z)
@@ -106,15 +107,15 @@ func inflateBytes(out, in []byte) error {
 	z.in, z.out = nil, nil        // do not hold on to a cache's block
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case z.written != len(out):
-		return errInflateShort
+		return 0, errInflateShort
 	case len(in)-end < trailer:
-		return errInflateShort
+		return 0, errInflateShort
 	case binary.BigEndian.Uint32(in[end:]) != adler32.Checksum(out):
-		return errInflateData
+		return 0, errInflateData
 	}
-	return nil
+	return end + trailer, nil
 }
 
 func (z *bytesInflater) blocks() error {

@@ -92,7 +92,7 @@ func (rc *receiver) appendBase(id git.ObjectID) error {
 	if err != nil {
 		return err
 	}
-	e := received{offset: spool.size, id: id, base: none, kind: from.Kind, size: from.Size}
+	e := received{offset: spool.size, id: id, base: none, kind: from.Kind, size: from.Size, appended: true}
 	sum := crc32.NewIEEE()
 	out := io.MultiWriter(spool, sum)
 	if !from.Kind.IsDelta() {

@@ -1,4 +1,8 @@
 package store
 
-// ReverseFrom is reverseFrom for tests.
-const ReverseFrom = reverseFrom
+// ReverseFrom, SmallPack and SmallObjects are limits for tests.
+const (
+	ReverseFrom  = reverseFrom
+	SmallPack    = smallPack
+	SmallObjects = smallObjects
+)

@@ -31,10 +31,9 @@ const (
 // reaches.
 var FaultPoints = []string{
 	QuarantineReceived, QuarantineIndexed,
-	PackWritten, PackSynced, IdxWritten, IdxSynced,
-	PackRenamed, IdxRenamed, FolderSynced,
+	PackWritten, PackSynced, PackRenamed, FolderSynced,
 }
 
-// LargeFaultPoints are those that only a push of many objects reaches, whose pack has a
-// .rev file.
-var LargeFaultPoints = []string{RevWritten, RevSynced, RevRenamed}
+// LargeFaultPoints are those that only a push reaches whose pack is not small and has many
+// objects.
+var LargeFaultPoints = []string{IdxWritten, IdxSynced, IdxRenamed, RevWritten, RevSynced, RevRenamed}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -53,6 +54,13 @@ func (f *forger) object(typ object.Type, content string) git.ObjectID {
 }
 
 func (f *forger) blob(content string) git.ObjectID { return f.object(object.TypeBlob, content) }
+
+// ballast makes the pack a large one. It is the same every time.
+func (f *forger) ballast() {
+	content := make([]byte, store.SmallPack)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(content)
+	f.blob(string(content))
+}
 
 func (f *forger) tree(entries ...string) git.ObjectID {
 	return f.object(object.TypeTree, strings.Join(entries, ""))

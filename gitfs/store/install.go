@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,36 @@ func describe(file, idx packPart) (p git.Pack, err error) {
 
 // PackPath is where a file of a pack lies on the shared home, for programs that are no
 // part of this process; suffix is "pack", "idx" or "bitmap".
+// A small pack may have no .idx; see Objects.LinkPacks.
 func (s *Store) PackPath(storage string, id git.ObjectID, suffix string) string {
 	return filepath.Join(s.config.SharedHome, filepath.FromSlash(packDir(storage)), packFile(id, suffix))
+}
+
+// LinkPacks makes the packs visible in a folder of the local home, such as that of a scratch
+// repository in which native git works, while they are pinned. The indexes of small packs,
+// which may have none on the shared home, are written there.
+func (o *Objects) LinkPacks(folder string) error {
+	for _, p := range o.packs {
+		for _, suffix := range []string{"pack", "idx"} {
+			in := filepath.Join(folder, packFile(p.info.ID, suffix))
+			if suffix == "idx" && p.small {
+				var idx bytes.Buffer
+				if _, err := p.index.WriteTo(&idx); err != nil {
+					return err
+				}
+				if err := os.WriteFile(in, idx.Bytes(), 0o600); err != nil {
+					return err
+				}
+				continue
+			}
+			target, err := filepath.Abs(o.store.PackPath(p.storage, p.info.ID, suffix))
+			if err != nil {
+				return err
+			}
+			if err := os.Symlink(target, in); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

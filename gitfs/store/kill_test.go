@@ -21,6 +21,7 @@ import (
 func killPack(t *testing.T) []byte {
 	f := forge(t)
 	f.tree(treeEntry("100644", "a", f.blob("a blob\n")))
+	f.ballast()
 	for i := range store.ReverseFrom { // so many that there is a .rev
 		f.blob(fmt.Sprint("blob ", i))
 	}

@@ -28,6 +28,16 @@ func stagingDir(storage string) string { return path.Join(repositoryDir(storage)
 // fewer objects that have one; it is not read.
 const reverseFrom = 1024
 
+// A small pack has at most smallPack bytes, which is one block, and its objects, with the
+// deltas that they are made of, at most smallObjects. It is alone on the shared home: its
+// index is made when the pack is opened, in less time than a file takes, and written there
+// only for plain git, a while after the push. There are small packs that have indexes
+// nevertheless; they are not read.
+const (
+	smallPack    = blockSize
+	smallObjects = 1 << 20
+)
+
 // packFile names a file of a pack; suffix is "pack", "rev" or "idx".
 func packFile(id git.ObjectID, suffix string) string { return "pack-" + id.String() + "." + suffix }
 

@@ -29,6 +29,26 @@ func (p *Pack) localIndex(ctx context.Context) (idx, rev localFile, err error) {
 	return idx, rev, nil
 }
 
+// errNotSmall says that a pack must have an index of its own.
+var errNotSmall = errors.New("store: the pack is not small")
+
+// ownIndex makes the index of a small pack from the pack.
+func (p *Pack) ownIndex(ctx context.Context) (idx []byte, err error) {
+	if p.info.Bytes > smallPack {
+		return nil, errNotSmall
+	}
+	content, err := p.block(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	idx, err = pack.MakeIndex(content, smallObjects)
+	var large *pack.SizeError
+	if errors.As(err, &large) {
+		return nil, errNotSmall
+	}
+	return idx, err
+}
+
 // localFile is the content of a file of the local home: small ones in memory, for
 // a process cannot map very many files, and large ones mapped.
 type localFile struct {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/faultpoint"
 )
@@ -39,6 +40,9 @@ func (s *Store) Materialize(ctx context.Context, snapshot *gitfs.Snapshot) error
 			return fmt.Errorf("write refs for plain git: %w", err)
 		}
 	}
+	if err := s.WriteIndexes(ctx, snapshot.Storage, snapshot.Packs); err != nil {
+		return fmt.Errorf("write indexes for plain git: %w", err)
+	}
 	dir := repositoryDir(snapshot.Storage)
 	err := s.useShared(ctx, func() error { return s.files.Mkdir(path.Join(dir, "refs")) })
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -66,6 +70,53 @@ func (s *Store) Materialize(ctx context.Context, snapshot *gitfs.Snapshot) error
 		faultpoint.Reach(Materialized)
 	}
 	return s.syncDirs(ctx, dir)
+}
+
+// WriteIndexes puts the indexes of small packs onto the shared home, for plain git. It
+// passes over those that are there and over packs in the folders of other repositories.
+func (s *Store) WriteIndexes(ctx context.Context, storage string, packs []git.Pack) error {
+	var there map[string]bool
+	written := false
+	for _, info := range packs {
+		if info.Bytes > smallPack || info.Storage != "" && info.Storage != storage {
+			continue
+		}
+		if there == nil {
+			names, err := s.list(ctx, packDir(storage))
+			if err != nil {
+				return err
+			}
+			there = make(map[string]bool, len(names))
+			for _, name := range names {
+				there[name] = true
+			}
+		}
+		file := packFile(info.ID, "idx")
+		if there[file] {
+			continue
+		}
+		if err := s.writeIndex(ctx, storage, info, path.Join(packDir(storage), file)); err != nil {
+			return err
+		}
+		written = true
+	}
+	if !written {
+		return nil
+	}
+	return s.syncDirs(ctx, packDir(storage))
+}
+
+func (s *Store) writeIndex(ctx context.Context, storage string, info git.Pack, name string) error {
+	p, err := s.pin(ctx, storage, info)
+	if err != nil {
+		return err
+	}
+	defer s.unpin(p)
+	var idx bytes.Buffer
+	if _, err := p.index.WriteTo(&idx); err != nil {
+		return err
+	}
+	return s.replace(ctx, storage, name, idx.Bytes())
 }
 
 // materializeFork makes the folder of a fork, which has none until it is pushed to, and

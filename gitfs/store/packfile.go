@@ -25,6 +25,7 @@ type Pack struct {
 	info       git.Pack
 	index      *pack.Index
 	indexFiles []localFile // what index stands on
+	small      bool        // index was made from the pack itself, which may be alone on the shared home
 
 	opened  chan struct{} // closed once open has returned
 	openErr error         // set before opened is closed; until then guarded by store.mu
@@ -65,10 +66,29 @@ func (p *Pack) Bytes() int64 { return p.info.Bytes }
 // Index returns the pack's index.
 func (p *Pack) Index() *pack.Index { return p.index }
 
-// open makes the index usable. The pack file itself is opened by its first read.
+// open makes the index usable. The pack file itself is opened by its first read, which for
+// a small one is this.
 func (p *Pack) open(ctx context.Context) error {
-	idx, rev, err := p.localIndex(ctx)
-	if err != nil {
+	if p.info.Bytes < pack.HeaderSize+pack.TrailerSize {
+		return &CorruptPackError{Reason: "its registered size is too small"}
+	}
+	var idx, rev localFile
+	made, err := p.ownIndex(ctx)
+	var corrupt *CorruptPackError
+	switch {
+	case err == nil:
+		idx, p.small = localFile{content: made}, true
+	case errors.Is(err, errNotSmall):
+		if idx, rev, err = p.localIndex(ctx); err != nil {
+			return err
+		}
+	case errors.As(err, &corrupt):
+		// With an index, what is still whole of it can be read.
+		var none error
+		if idx, rev, none = p.localIndex(ctx); none != nil {
+			return err
+		}
+	default:
 		return err
 	}
 	p.indexFiles = []localFile{idx, rev}
@@ -77,9 +97,6 @@ func (p *Pack) open(ctx context.Context) error {
 	}
 	if p.index.PackID() != p.info.ID {
 		return &CorruptPackError{Reason: "the index is of another pack"}
-	}
-	if p.info.Bytes < pack.HeaderSize+pack.TrailerSize {
-		return &CorruptPackError{Reason: "its registered size is too small"}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs/faultpoint"
+	"github.com/annal-git/annal/gitfs/pack"
 )
 
 // PublishError says that a pack could not be made durable on the shared home. What
@@ -31,7 +32,7 @@ func (e *PublishError) Text() string { return "the pack could not be stored: " +
 func (e *PublishError) Unwrap() error { return e.Err }
 
 // Publish puts the pack where every node finds it. When it returns nil, the pack
-// and its indexes are durable under their final names. It does so as the rules of
+// and its indexes, which a small one has not, are durable under their final names. It does so as the rules of
 // network file systems ask: files are written under a name that nobody else uses,
 // synced and closed with all errors looked at, and renamed, the .idx last; then the
 // folder is synced. Errors are *PublishError; the quarantine is as it was, and
@@ -43,10 +44,12 @@ func (q *Quarantine) Publish(ctx context.Context) error {
 		return nil
 	}
 	parts := []packPart{{"pack", &q.spool, q.spool.size, PackWritten, PackSynced, PackRenamed}}
-	if q.info.Objects >= reverseFrom {
-		parts = append(parts, packPart{"rev", &q.rev, q.rev.size, RevWritten, RevSynced, RevRenamed})
+	if !q.pack.small {
+		if q.info.Objects >= reverseFrom {
+			parts = append(parts, packPart{"rev", &q.rev, q.rev.size, RevWritten, RevSynced, RevRenamed})
+		}
+		parts = append(parts, packPart{"idx", &q.idx, q.idx.size, IdxWritten, IdxSynced, IdxRenamed})
 	}
-	parts = append(parts, packPart{"idx", &q.idx, q.idx.size, IdxWritten, IdxSynced, IdxRenamed})
 	if err := q.store.publish(ctx, q.storage, q.info.ID, parts); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ type packPart struct {
 }
 
 // publish makes the files of a pack durable. The first of them is the .pack, the last
-// the .idx.
+// the .idx if there is one.
 func (s *Store) publish(ctx context.Context, storage string, id git.ObjectID, parts []packPart) error {
 	p := &publication{store: s, ctx: ctx, storage: storage, id: id, parts: parts, staged: make([]string, len(parts))}
 	return p.run()
@@ -286,14 +289,14 @@ func (p *publication) compare(part int, size int64) error {
 	return nil
 }
 
-// verify looks at the end of the .idx under its final name, which shows that the
+// verify looks at the end of the last file under its final name, which shows that the
 // server has kept what it promised.
 func (p *publication) verify() error {
 	last := len(p.parts) - 1
-	step, idx := "verify "+p.file(last), p.parts[last]
-	const n = 40 // checksums of pack and index
+	step, part := "verify "+p.file(last), p.parts[last]
+	const n = pack.TrailerSize // there are checksums
 	got, want := make([]byte, n), make([]byte, n)
-	if err := readFull(idx.content, want, idx.size-n); err != nil {
+	if err := readFull(part.content, want, part.size-n); err != nil {
 		return &PublishError{Step: step, Err: err}
 	}
 	return p.do(step, func() error {
@@ -302,7 +305,7 @@ func (p *publication) verify() error {
 			return err
 		}
 		defer func() { _ = f.Close() }()
-		if err := readFull(f, got, idx.size-n); err != nil {
+		if err := readFull(f, got, part.size-n); err != nil {
 			return err
 		}
 		if !bytes.Equal(got, want) {

@@ -83,8 +83,9 @@ func (q *Quarantine) New() iter.Seq2[git.ObjectID, object.Type] {
 	}
 }
 
-// index writes the indexes and makes the pack readable.
-func (q *Quarantine) index(t *table, id git.ObjectID) error {
+// index writes the indexes and makes the pack readable. inflated is the size of all objects
+// that came with the push.
+func (q *Quarantine) index(t *table, id git.ObjectID, inflated int64) error {
 	order := make([]int32, len(t.entries))
 	for i := range order {
 		order[i] = int32(i)
@@ -119,6 +120,7 @@ func (q *Quarantine) index(t *table, id git.ObjectID) error {
 	}
 	q.info = git.Pack{ID: id, Objects: int64(len(entries)), Bytes: q.spool.size}
 	q.pack = &Pack{store: q.store, key: q.store.newKey(), storage: q.storage, info: q.info, index: index}
+	q.pack.small = q.spool.size <= smallPack && inflated+t.streams() <= smallObjects
 	q.pack.openFile = func(context.Context) (File, error) { return spoolFile{&q.spool}, nil }
 	q.setView()
 	return nil
@@ -136,7 +138,7 @@ func (q *Quarantine) keep() {
 	s := q.store
 	if q.idx.file == nil && q.rev.file == nil {
 		p := newSharedPack(s, s.newKey(), q.storage, q.info)
-		p.index = q.pack.index
+		p.index, p.small = q.pack.index, q.pack.small
 		close(p.opened)
 		if q.spool.size <= blockSize && q.spool.file == nil {
 			s.blocks.put(blockKey{p.key, 0}, slices.Clone(q.spool.memory))

@@ -66,7 +66,7 @@ func (s *Store) Receive(ctx context.Context, storage string, base *Objects, r io
 	if err := rc.complete(); err != nil {
 		return nil, err
 	}
-	if err := q.index(&rc.table, rc.id); err != nil {
+	if err := q.index(&rc.table, rc.id, rc.inflated); err != nil {
 		return nil, err
 	}
 	if err := rc.checkSpecialFiles(); err != nil {

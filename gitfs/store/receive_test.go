@@ -62,9 +62,17 @@ func packFolder(config store.Config) string {
 }
 
 // compareIndexes checks that the published files are those that git makes of the
-// published pack, byte for byte.
+// published pack, byte for byte. Those of a small pack are written first.
 func compareIndexes(t *testing.T, config store.Config, info git.Pack) {
 	t.Helper()
+	another, err := store.Open(store.Config{SharedHome: config.SharedHome, LocalHome: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = another.Close() }()
+	if err := another.WriteIndexes(t.Context(), storage, []git.Pack{info}); err != nil {
+		t.Fatal(err)
+	}
 	base := filepath.Join(packFolder(config), "pack-"+info.ID.String())
 	dir := t.TempDir()
 	packed, err := os.ReadFile(base + ".pack")
@@ -81,7 +89,7 @@ func compareIndexes(t *testing.T, config store.Config, info git.Pack) {
 	// git chmods what it indexes; strict would ask for a repository.
 	gitfstest.Git(t, dir, "index-pack", "--rev-index", copied)
 	suffixes := []string{".idx"}
-	if info.Objects >= store.ReverseFrom {
+	if info.Objects >= store.ReverseFrom && info.Bytes > store.SmallPack {
 		suffixes = append(suffixes, ".rev")
 	} else if _, err := os.Stat(base + ".rev"); !os.IsNotExist(err) {
 		t.Errorf("a .rev of %d objects, %v", info.Objects, err)
@@ -216,7 +224,7 @@ func TestReceive_viewHasBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, err := os.ReadDir(packFolder(config))
-	if err != nil || len(files) != 2 {
+	if err != nil || len(files) != 1 { // the pack is small
 		t.Fatalf("%d files of the first pack, %v", len(files), err)
 	}
 }

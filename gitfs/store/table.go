@@ -25,6 +25,8 @@ type received struct {
 	header uint8 // length of the entry's header
 	kind   pack.Kind
 	typ    object.Type // 0 until id is known
+
+	appended bool // it did not come, but is the base of a delta that did
 }
 
 // table is all entries of a pack being received, by offset, and which of them wait
@@ -46,6 +48,17 @@ type refDelta struct {
 
 func (t *table) add(e received) {
 	t.entries = append(t.entries, e)
+}
+
+// streams is the size of what is inflated beyond the objects that came: deltas, and objects
+// of the repository.
+func (t *table) streams() (size int64) {
+	for i := range t.entries {
+		if e := &t.entries[i]; e.kind.IsDelta() || e.appended {
+			size += e.size
+		}
+	}
+	return size
 }
 
 // find returns the entry that starts at offset.
