@@ -53,16 +53,17 @@ comment on table access.project_defaults is 'What everybody who holds a global p
 grant select, insert, update, delete on all tables in schema access to annal_app;
 
 -- The one place that says what a user holds: by himself, by his groups, by default. Written
--- such that the planner puts it into the query that asks, conditions and all.
+-- such that the planner puts it into the query that asks, conditions and all. via is the group,
+-- 0 for the user himself, null for the default.
 -- +goose StatementBegin
-create function access.holdings(who bigint) returns table (level text, target bigint, rank smallint, permission text)
+create function access.holdings(who bigint) returns table (level text, target bigint, rank smallint, permission text, via bigint)
 language sql stable parallel safe as $$
-    select g.level, g.target, g.rank, g.permission from access.grants g where g.user_id = who
+    select g.level, g.target, g.rank, g.permission, 0::bigint from access.grants g where g.user_id = who
     union all
-    select g.level, g.target, g.rank, g.permission
+    select g.level, g.target, g.rank, g.permission, g.group_id
     from access.group_grants g join access.memberships m on m.group_id = g.group_id where m.user_id = who
     union all
-    select 'project', d.project, d.rank, d.permission from access.project_defaults d
+    select 'project', d.project, d.rank, d.permission, null from access.project_defaults d
     where exists (select from access.grants g where g.user_id = who and g.level = 'global')
         or exists (select from access.group_grants g join access.memberships m on m.group_id = g.group_id
             where m.user_id = who and g.level = 'global')

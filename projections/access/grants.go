@@ -27,10 +27,34 @@ func (h Held) Allow(need access.Permission) bool {
 // which either may be 0: by himself, by his groups and by default. An inactive user holds
 // nothing.
 func (r *Reader) Held(ctx context.Context, user domain.UserID, project domain.ProjectID, repository domain.RepositoryID) (Held, error) {
-	rows, err := r.db.Query(ctx, `
+	return r.held(ctx, `
 		select h.permission from access.holdings($1) h
 		where (h.level = 'global' or (h.level = 'project' and h.target = $2) or (h.level = 'repository' and h.target = $3))
 		and exists (select from users u where u.id = $1 and u.active)`, user, project, repository)
+}
+
+// HeldExcept is Held without what a holder has been granted on a target: what is left to the
+// user if that is taken away.
+func (r *Reader) HeldExcept(
+	ctx context.Context, user domain.UserID, project domain.ProjectID, repository domain.RepositoryID, holder access.Holder, target access.Target,
+) (Held, error) {
+	if holder.User != 0 && holder.User != user {
+		return r.Held(ctx, user, project, repository)
+	}
+	level, id := address(target)
+	via := new(int64(holder.Group))
+	if holder == (access.Holder{}) {
+		via = nil // the default
+	}
+	return r.held(ctx, `
+		select h.permission from access.holdings($1) h
+		where (h.level = 'global' or (h.level = 'project' and h.target = $2) or (h.level = 'repository' and h.target = $3))
+		and not (h.via is not distinct from $4::bigint and h.level = $5 and h.target = $6)
+		and exists (select from users u where u.id = $1 and u.active)`, user, project, repository, via, level, id)
+}
+
+func (r *Reader) held(ctx context.Context, sql string, args ...any) (Held, error) {
+	rows, err := r.db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read permissions: %w", err)
 	}

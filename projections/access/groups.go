@@ -89,21 +89,32 @@ func (r *Reader) GroupGrants(ctx context.Context, target access.Target, text str
 // HeldByGroup finds what the members of a group hold on the installation by it: what it, and
 // the groups that it is in, have been granted.
 func (r *Reader) HeldByGroup(ctx context.Context, id domain.GroupID) (Held, error) {
-	rows, err := r.db.Query(ctx, above+`
+	return r.held(ctx, above+`
 		select g.permission from group_grants g join above a on a.id = g.group_id where g.level = 'global'`, int64(id))
-	if err != nil {
-		return nil, fmt.Errorf("read permissions: %w", err)
-	}
-	held, err := pgx.CollectRows(rows, pgx.RowTo[access.Permission])
-	if err != nil {
-		return nil, fmt.Errorf("read permissions: %w", err)
-	}
-	return held, nil
+}
+
+// HeldOutside finds what a user would hold on the installation if a group did not exist.
+func (r *Reader) HeldOutside(ctx context.Context, user domain.UserID, id domain.GroupID) (Held, error) {
+	return r.held(ctx, `
+		with recursive outside (id) as (
+			select group_id from group_users where user_id = $1 and group_id <> $2
+			union select g.group_id from group_groups g join outside o on g.child_id = o.id where g.group_id <> $2)
+		select g.permission from group_grants g join outside o on o.id = g.group_id where g.level = 'global'
+		union all select g.permission from grants g where g.user_id = $1 and g.level = 'global'`, user, int64(id))
 }
 
 // Seats counts the active users who may log in.
 func (r *Reader) Seats(ctx context.Context) (int, error) {
 	return one(ctx, r.db, pgx.RowTo[int], nil, `select count(*)::int from users u where u.active and `+licensedColumn)
+}
+
+// Unseated counts the active users, among some and those in some groups, who may not log in
+// now: the seats that it takes to let them.
+func (r *Reader) Unseated(ctx context.Context, users []domain.UserID, groups []domain.GroupID) (int, error) {
+	return one(ctx, r.db, pgx.RowTo[int], nil, `
+		select count(*)::int from users u
+		where u.active and not `+licensedColumn+` and (u.id = any($1)
+			or exists (select from memberships m where m.user_id = u.id and m.group_id = any($2)))`, numbers(users), numbers(groups))
 }
 
 func noGroup(name string) error {
