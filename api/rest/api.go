@@ -96,7 +96,7 @@ func New(config Config) *API {
 	a.router.Use(a.frame)
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
-		a.permissionRoutes(), a.groupRoutes(), a.memberRoutes(), a.groupPermissionRoutes(), a.defaultPermissionRoutes(), a.licenseRoutes(),
+		a.permissionRoutes(), a.groupRoutes(), a.memberRoutes(), a.groupPermissionRoutes(), a.defaultPermissionRoutes(), a.licenseRoutes(), a.accessRoutes(),
 		a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),

@@ -15,10 +15,11 @@ func (a *API) groupPermissionRoutes() []route {
 	for _, level := range []struct {
 		path, of string
 		target   func(c *call) (grantTarget, error)
+		none     int // status of the list of groups without a grant: Bitbucket's differ
 	}{
-		{apiPath + "/admin", "the whole installation", a.globalTarget},
-		{projectPath, "a project", a.projectTarget},
-		{repositoryPath, "a repository", a.repositoryTarget},
+		{apiPath + "/admin", "the whole installation", a.globalTarget, http.StatusOK},
+		{projectPath, "a project", a.projectTarget, http.StatusAccepted},
+		{repositoryPath, "a repository", a.repositoryTarget, http.StatusOK},
 	} {
 		path := level.path + "/permissions/groups"
 		routes = append(routes,
@@ -36,7 +37,7 @@ func (a *API) groupPermissionRoutes() []route {
 			},
 			route{
 				method: http.MethodGet, path: path + "/none", summary: "List groups that have been granted nothing on " + level.of,
-				handle: a.listUngrantedGroups(level.target), query: []string{"filter"}, paged: true, answer: restGroup{},
+				handle: a.listUngrantedGroups(level.target, level.none), query: []string{"filter"}, paged: true, answer: restGroup{}, status: level.none,
 			})
 	}
 	return routes
@@ -71,13 +72,13 @@ func (a *API) listGroupGrants(target func(c *call) (grantTarget, error)) handler
 	}
 }
 
-func (a *API) listUngrantedGroups(target func(c *call) (grantTarget, error)) handler {
+func (a *API) listUngrantedGroups(target func(c *call) (grantTarget, error), status int) handler {
 	return func(c *call) error {
 		t, err := target(c)
 		if err != nil {
 			return err
 		}
-		return listGroups(a, c, access.GroupFilter{Without: &t.Target}, showGroup)
+		return answerGroups(a, c, status, access.GroupFilter{Without: &t.Target}, showGroup)
 	}
 }
 

@@ -53,6 +53,10 @@ func showOwnGroup(g access.Group) ownGroup { return ownGroup{ID: int64(g.ID), Na
 
 // listGroups answers with a page of groups, as show makes them.
 func listGroups[T any](a *API, c *call, f access.GroupFilter, show func(access.Group) T) error {
+	return answerGroups(a, c, http.StatusOK, f, show)
+}
+
+func answerGroups[T any](a *API, c *call, status int, f access.GroupFilter, show func(access.Group) T) error {
 	w, err := c.window(maxLimit)
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func listGroups[T any](a *API, c *call, f access.GroupFilter, show func(access.G
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, pageOf(w, convert(list, show), more))
+	return c.json(status, pageOf(w, convert(list, show), more))
 }
 
 func (a *API) handleListGroupNames(c *call) error {
