@@ -50,6 +50,29 @@ create table access.project_defaults (
 );
 comment on table access.project_defaults is 'What everybody who holds a global permission may do with a project.';
 
+-- Not derived from the log, and nothing that the log need remember: attempts to log in. An
+-- unlogged table costs a crash its counts and no log-in a wait for the disk.
+create unlogged table access.login_failures (
+    key      bytea primary key check (length(key) = 32),
+    failures int not null,
+    free     int not null,
+    most     int not null,
+    last     timestamptz not null,
+    until    timestamptz not null
+) with (fillfactor = 50);
+comment on table access.login_failures is 'Wrong passwords by account, by address and by both. Rows that nothing was added to for an hour count for nothing.';
+comment on column access.login_failures.key is 'SHA-256 of what is counted.';
+comment on column access.login_failures.free is 'Failures without a wait; after those it doubles from a second to "most" seconds.';
+create index login_failures_last on access.login_failures (last);
+
+create table access.known_addresses (
+    key  bytea primary key check (length(key) = 32),
+    last timestamptz not null
+);
+comment on table access.known_addresses is 'From where who has logged in.';
+comment on column access.known_addresses.key is 'SHA-256 of the salted hash of the password and the address: who the row is about cannot be found out once the password has been changed or the user erased.';
+create index known_addresses_last on access.known_addresses (last);
+
 grant select, insert, update, delete on all tables in schema access to annal_app;
 
 -- The one place that says what a user holds: by himself, by his groups, by default. Written
@@ -72,6 +95,8 @@ $$;
 
 -- +goose Down
 drop function access.holdings(bigint);
+drop table access.known_addresses;
+drop table access.login_failures;
 drop table access.project_defaults;
 drop table access.group_grants;
 drop table access.memberships;

@@ -104,7 +104,7 @@ func (a *API) handleCreateUser(c *call) error {
 			return err
 		}
 	}
-	hash, err := a.Credentials.HashPassword(c.ctx(), c.QueryParam("password"))
+	hash, err := a.Credentials.NewPassword(c.ctx(), c.QueryParam("name"), c.QueryParam("password"))
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (a *API) handleSetPassword(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.setPassword(c, u.ID, body); err != nil {
+	if err := a.setPassword(c, u, body); err != nil {
 		return err
 	}
 	return c.none()

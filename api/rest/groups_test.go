@@ -190,3 +190,31 @@ func TestRenameUser(t *testing.T) {
 	w.ok(outsider, "GET", "/rest/api/1.0/users/lector", "", 200)
 	w.ok(outsider, "GET", "/rest/api/1.0/users/reader", "", 404)
 }
+
+// Seats are those of the operator, and what would take more is refused; who has one keeps it.
+func TestSeats(t *testing.T) {
+	w := newWorld(t)
+	w.ok(outsider, "GET", adminPath+"/license", "", 401)
+	w.ok(manager, "GET", adminPath+"/license", "", 200).is(`{'maximumNumberOfUsers':-1,'unlimitedNumberOfUsers':true,
+		'numberOfDaysBeforeExpiry':2147483647,'daysBeforeExpiry':2147483647,'serverId':'server','status':{'serverId':'server','currentNumberOfUsers':6}}`)
+	w.api.LicensedUsers = 7
+	create := func(name, toGroup string, status int) {
+		t.Helper()
+		w.ok(manager, "POST", adminPath+"/users?displayName=x&emailAddress=x@x&password=correct+horse&name="+name+"&addToDefaultGroup="+toGroup, "", status)
+	}
+	create("seventh", "true", 204)
+	create("eighth", "true", 403)
+	create("eighth", "false", 204)
+	w.ok(manager, "PUT", adminPath+"/permissions/users?permission=LICENSED_USER&name=eighth", "", 403)
+	w.ok(manager, "PUT", adminPath+"/permissions/users?permission=PROJECT_CREATE&name=seventh", "", 204)
+	w.makeGroup("staff", "eighth")
+	w.ok(manager, "PUT", adminPath+"/permissions/groups?permission=LICENSED_USER&name=staff", "", 403)
+	w.ok(manager, "POST", adminPath+"/groups/remove-user", `{"context":"staff","itemName":"eighth"}`, 200)
+	w.ok(manager, "PUT", adminPath+"/permissions/groups?permission=LICENSED_USER&name=staff", "", 204)
+	w.ok(manager, "POST", adminPath+"/groups/add-user", `{"context":"staff","itemName":"eighth"}`, 403)
+	w.ok(manager, "POST", adminPath+"/groups/add-user", `{"context":"staff","itemName":"reader"}`, 200)
+	w.ok(manager, "DELETE", adminPath+"/users?name=seventh", "", 200)
+	w.ok(manager, "POST", adminPath+"/groups/add-user", `{"context":"staff","itemName":"eighth"}`, 200)
+	w.ok(manager, "GET", adminPath+"/license", "", 200).is(`{'maximumNumberOfUsers':7,'unlimitedNumberOfUsers':false,
+		'numberOfDaysBeforeExpiry':2147483647,'daysBeforeExpiry':2147483647,'serverId':'server','status':{'serverId':'server','currentNumberOfUsers':7}}`)
+}
