@@ -76,7 +76,7 @@ type node struct {
 func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
 	who := credentials.New(users, credentials.Options{Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength})
-	judge := permission.Judge{Catalog: projects, Users: users}
+	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
