@@ -74,3 +74,23 @@ func (l *Log) FoldStream(ctx context.Context, stream domain.Stream, after, to in
 	}
 	return nil
 }
+
+// FoldDecisions hands the events of all streams whose names are from one name on and before
+// another, up to a position of the log, to yield: pushes left out, each stream's in order, one
+// at a time, without metadata and personal parts. An event of a type that is not registered is
+// an *UnknownTypeError. The first error ends it.
+func (l *Log) FoldDecisions(ctx context.Context, from, before domain.Stream, position int64, yield func(domain.Recorded) error) error {
+	take := func(r row) error {
+		event, err := l.options.Types.decode(string(r.name()), r.body(), nil)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", r.position(), err)
+		}
+		if unknown, ok := event.(domain.Unknown); ok {
+			return &UnknownTypeError{Position: r.position(), Type: unknown.Type}
+		}
+		return yield(domain.Recorded{Position: r.position(), Version: r.version(), At: r.at(), Event: event})
+	}
+	return scan(ctx, l.pool, take, math.MaxInt, `
+		where e.stream >= $1 and e.stream < $2 and e.type <> 'repository.refs_updated.v1' and e.position <= $3
+		order by e.stream, e.version`, string(from), string(before), position)
+}

@@ -4,6 +4,7 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
+	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 )
@@ -48,6 +49,15 @@ func Types() *Registry {
 
 	Register[access.Granted](r)
 	Register[access.Revoked](r)
+	Register[access.GroupGranted](r)
+	Register[access.GroupRevoked](r)
+	Register[access.DefaultChanged](r)
+
+	Register[group.Created](r)
+	Register[group.Renamed](r)
+	Register[group.MembersAdded](r)
+	Register[group.MembersRemoved](r)
+	Register[group.Deleted](r)
 
 	return r
 }

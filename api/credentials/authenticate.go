@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
@@ -71,10 +75,20 @@ type Authenticator struct {
 	hasher     *hasher
 	remembered *remembered
 	now        func() time.Time
+	attempts   *access.Attempts
+	address    func(*http.Request) string
+	shortest   int
+	verifying  singleflight.Group // what is being verified, by entry of remembered
 }
 
 // Options of an Authenticator; all have defaults.
 type Options struct {
+	// Attempts limits how often passwords can be tried; nil does not.
+	Attempts *access.Attempts
+	// Address finds the address that a request comes from; nil means that of the connection.
+	Address func(*http.Request) string
+	// ShortestPassword is how many characters a new password must have; the default is 8.
+	ShortestPassword int
 	// Parallel is how many passwords are hashed at the same time, each in 19 MiB.
 	// The default is one for each processor.
 	Parallel int
@@ -89,23 +103,16 @@ func New(users *access.Reader, options Options) *Authenticator {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.Address == nil {
+		options.Address = connectionAddress
+	}
+	if options.ShortestPassword == 0 {
+		options.ShortestPassword = DefaultShortestPassword
+	}
 	return &Authenticator{
 		users: users, hasher: newHasher(options.Parallel), remembered: newRemembered(options.Now), now: options.Now,
+		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword,
 	}
-}
-
-// HashPassword makes the hash to store of a new password. Errors are
-// *domain.InvalidError for a password that cannot be used, and ctx.Err().
-func (a *Authenticator) HashPassword(ctx context.Context, password string) (string, error) {
-	switch {
-	case password == "":
-		return "", domain.Invalid("password", "The password must not be empty.")
-	case len(password) > maxPassword || !utf8.ValidString(password) || strings.ContainsRune(password, 0):
-		return "", domain.Invalid("password", "The password must be text of at most %d bytes.", maxPassword)
-	case isToken(password):
-		return "", domain.Invalid("password", "The password must not look like a token.")
-	}
-	return a.hasher.hash(ctx, password)
 }
 
 // Authenticate finds out who sends a request. Without an Authorization header it is
@@ -132,37 +139,97 @@ func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
 			}
 			return a.Token(r.Context(), name, secret)
 		}
-		return a.Password(r.Context(), name, secret)
+		return a.Password(r, name, secret)
 	}
 	return Caller{}, &RefusedError{Malformed: true}
 }
 
-// Password finds the caller with a name and a password. Wrong ones are a
-// *RefusedError.
-func (a *Authenticator) Password(ctx context.Context, name, password string) (Caller, error) {
+// Password finds the caller with a name and a password, who sends a request. Wrong ones are a
+// *RefusedError, and so are right ones after too many that were wrong.
+func (a *Authenticator) Password(r *http.Request, name, password string) (Caller, error) {
 	if name == "" || password == "" || len(password) > maxPassword || !plain(name) {
 		return Caller{}, &RefusedError{}
 	}
+	ctx := r.Context()
 	login, err := a.users.LoginByName(ctx, name)
 	var missing *domain.NotFoundError
 	if err != nil && !errors.As(err, &missing) {
 		return Caller{}, err
 	}
-	entry := a.remembered.entry(login.ID, login.PasswordVersion, password)
+	address := network(a.address(r))
+	entry := a.remembered.entry(login.ID, login.PasswordVersion, name, address, password)
 	if login.PasswordHash == "" || !a.remembered.has(entry) {
-		right, err := a.hasher.verify(ctx, password, login.PasswordHash)
+		right, err := a.verify(ctx, entry, login, access.Attempt{Name: name, Address: address}, password)
 		if err != nil {
 			return Caller{}, fmt.Errorf("verify a password: %w", err)
 		}
 		if !right {
 			return Caller{}, &RefusedError{}
 		}
-		a.remembered.add(entry)
 	}
 	if !login.Active || !login.Licensed {
 		return Caller{}, &RefusedError{}
 	}
 	return Caller{User: login.User, Auth: "password"}, nil
+}
+
+// verifyTimeout bounds what requests wait for together.
+const verifyTimeout = 30 * time.Second
+
+// verify reports whether a password is right and may be tried. Requests that bring the same
+// one at the same moment are one attempt.
+func (a *Authenticator) verify(ctx context.Context, entry [32]byte, login access.Login, attempt access.Attempt, password string) (bool, error) {
+	right, err, _ := a.verifying.Do(string(entry[:]), func() (any, error) {
+		// The one who waits may leave while others wait on.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyTimeout)
+		defer cancel()
+		if attempt.PasswordHash = login.PasswordHash; attempt.PasswordHash == "" {
+			attempt.PasswordHash = a.hasher.decoy
+		}
+		if a.attempts != nil {
+			if allowed, err := a.attempts.Begin(ctx, &attempt); err != nil || !allowed {
+				return false, err
+			}
+		}
+		right, err := a.hasher.verify(ctx, password, login.PasswordHash)
+		if err != nil || !right {
+			return false, err
+		}
+		if a.attempts != nil && login.Active && login.Licensed {
+			if err := a.attempts.Succeeded(ctx, &attempt); err != nil {
+				return false, err
+			}
+		}
+		a.remembered.add(entry)
+		return true, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return right.(bool), nil
+}
+
+func connectionAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// network is what an address stands for when attempts are counted: itself, or of IPv6 the
+// network of 2^64 addresses that one customer has.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		if prefix, err := ip.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return ip.String()
 }
 
 // Token finds the caller with a token, who must have the name given unless that is

@@ -3,9 +3,11 @@ package credentials_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,17 +24,24 @@ func TestMain(m *testing.M) { eventstoretest.Main(m) }
 
 // world is an authenticator over a log, with a clock that tests move.
 type world struct {
-	t   *testing.T
-	log *eventstore.Log
-	now time.Time
+	t     *testing.T
+	log   *eventstore.Log
+	users *access.Reader
+	tries *access.Attempts
+	now   time.Time
 	*credentials.Authenticator
 }
 
 func newWorld(t *testing.T) *world {
 	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{access.Projection{}}})
-	w := &world{t: t, log: log, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &world{t: t, log: log, users: access.NewReader(pool), tries: access.NewAttempts(pool), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	w.Authenticator = credentials.New(access.NewReader(pool), credentials.Options{Parallel: 2, Now: func() time.Time { return w.now }})
 	return w
+}
+
+// limited is another node, which limits attempts.
+func (w *world) limited() *credentials.Authenticator {
+	return credentials.New(w.users, credentials.Options{Parallel: 2, Attempts: w.tries, Now: func() time.Time { return w.now }})
 }
 
 func (w *world) must(stream domain.Stream, events ...domain.Event) {
@@ -212,6 +221,87 @@ func TestCovers(t *testing.T) {
 		if got := (credentials.Caller{Scopes: tt.scopes}).Covers(tt.need); got != tt.want {
 			t.Errorf("%q covers %s: %v", tt.scopes, tt.need, got)
 		}
+	}
+}
+
+// Many wrong passwords shut out whoever brings them, at all nodes, and nobody else: the owner
+// goes on where he has logged in before. What is right is not told to who is shut out.
+func TestGuessing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "sesame: open")
+	nodes := []*credentials.Authenticator{w.limited(), w.limited()}
+	from := func(address string, node int, name, password string) error {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = address
+		r.SetBasicAuth(name, password)
+		_, err := nodes[node].Authenticate(r)
+		return err
+	}
+	const home, attacker = "192.0.2.1:4711", "[2001:db8:1:2::3]:4711"
+	if err := from(home, 0, "jane", "sesame: open"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		for _, name := range []string{"jane", "nobody"} {
+			if err := from(attacker, i%2, name, fmt.Sprint("guess ", i)); err == nil || err.Error() != new(credentials.RefusedError).Error() {
+				t.Fatalf("%s is answered %v", name, err)
+			}
+		}
+	}
+	for i, address := range []string{attacker, "[2001:db8:1:2:ffff::9]:1"} { // of the same network
+		if err := from(address, i, "jane", "sesame: open"); err == nil {
+			t.Error("who has guessed too often is told when he is right")
+		}
+	}
+	for i := range nodes {
+		if err := from(home, i, "jane", "sesame: open"); err != nil {
+			t.Errorf("node %d: the owner is shut out: %v", i, err)
+		}
+	}
+	if err := from("192.0.2.99:1", 1, "jane", "sesame: open"); err != nil {
+		t.Errorf("the owner is shut out at a new address: %v", err)
+	}
+}
+
+// A right password that many requests bring at once is one attempt.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "sesame: open")
+	node := w.limited()
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.SetBasicAuth("jane", "sesame: open")
+			if _, err := node.Authenticate(r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if n := node.HashesComputed(); n > 3 {
+		t.Errorf("%d hashes", n)
+	}
+}
+
+func TestPasswordRules(t *testing.T) {
+	t.Parallel()
+	a := credentials.New(nil, credentials.Options{})
+	for _, password := range []string{"", "short", "1234567", "Christopher", "password", "PassWord123", "changeme", "aaaaaaaaaa", "annal_"} {
+		var invalid *domain.InvalidError
+		if _, err := a.NewPassword(t.Context(), "christopher", password); !errors.As(err, &invalid) || invalid.Field != "password" {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+	for _, password := range []string{"correct horse", "ünïcödé!", "christopher robin"} {
+		if _, err := a.NewPassword(t.Context(), "christopher", password); err != nil {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+	if _, err := credentials.New(nil, credentials.Options{ShortestPassword: 12}).NewPassword(t.Context(), "x", "eleven char"); err == nil {
+		t.Error("shorter than the operator allows")
 	}
 }
 

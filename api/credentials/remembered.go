@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,14 +38,19 @@ func newRemembered(now func() time.Time) *remembered {
 	return r
 }
 
-// entry names a password of a user, as of one version of it.
-func (r *remembered) entry(user domain.UserID, version int64, password string) (entry [32]byte) {
+// entry names a password of a user, as of one version of it, from one address: whoever may not
+// try at his own must not find out there what is right elsewhere. The name tells those apart
+// who do not exist.
+func (r *remembered) entry(user domain.UserID, version int64, name, address, password string) (entry [32]byte) {
 	mac := hmac.New(sha256.New, r.key[:])
-	var numbers [16]byte
-	binary.BigEndian.PutUint64(numbers[:8], uint64(user))
-	binary.BigEndian.PutUint64(numbers[8:], uint64(version))
-	mac.Write(numbers[:])
-	mac.Write([]byte(password))
+	var number [8]byte
+	for _, n := range []int64{int64(user), version, int64(len(name)), int64(len(address))} {
+		binary.BigEndian.PutUint64(number[:], uint64(n))
+		mac.Write(number[:])
+	}
+	for _, text := range []string{strings.ToLower(name), address, password} {
+		mac.Write([]byte(text))
+	}
 	mac.Sum(entry[:0])
 	return entry
 }

@@ -8,7 +8,7 @@ import (
 func TestRemembered(t *testing.T) {
 	now := time.Unix(0, 0)
 	r := newRemembered(func() time.Time { return now })
-	entry := r.entry(1, 1, "pw")
+	entry := r.entry(1, 1, "jane", "192.0.2.1", "pw")
 	if r.has(entry) {
 		t.Fatal("remembered before it was added")
 	}
@@ -23,11 +23,19 @@ func TestRemembered(t *testing.T) {
 	if r.has(entry) {
 		t.Error("remembered for too long")
 	}
-	if r.entry(1, 2, "pw") == entry || r.entry(2, 1, "pw") == entry || r.entry(1, 1, "pw2") == entry {
-		t.Error("different passwords share an entry")
+	for _, other := range [][32]byte{
+		r.entry(1, 2, "jane", "192.0.2.1", "pw"), r.entry(2, 1, "jane", "192.0.2.1", "pw"), r.entry(1, 1, "jane", "192.0.2.1", "pw2"),
+		r.entry(1, 1, "john", "192.0.2.1", "pw"), r.entry(1, 1, "jane", "192.0.2.2", "pw"), r.entry(1, 1, "jane1", "92.0.2.1", "pw"),
+	} {
+		if other == entry {
+			t.Error("different passwords share an entry")
+		}
+	}
+	if r.entry(1, 1, "JANE", "192.0.2.1", "pw") != entry {
+		t.Error("a name in another case has another entry")
 	}
 	for i := range 5 * rememberedPerRound {
-		r.add(r.entry(1, int64(i), ""))
+		r.add(r.entry(1, int64(i), "", "", ""))
 	}
 	if len(r.young)+len(r.old) > 2*rememberedPerRound {
 		t.Errorf("%d and %d entries", len(r.young), len(r.old))

@@ -30,6 +30,9 @@ func (e *DeniedError) Error() string { return "you are not permitted to access t
 type Judge struct {
 	Catalog *catalog.Reader
 	Users   *access.Reader
+	// Seats is how many users may be able to log in; while there are more, nobody may write to
+	// a repository. 0 is any number.
+	Seats int
 }
 
 // Global judges a permission on the whole installation. The error is a *DeniedError
@@ -49,7 +52,8 @@ func (j Judge) Global(ctx context.Context, caller credentials.Caller, need right
 }
 
 // Repository finds a repository by its project's key and its slug for a caller who
-// needs a permission on it. The error is a *DeniedError or a *domain.NotFoundError.
+// needs a permission on it. The error is a *DeniedError or a *domain.NotFoundError, or a
+// *domain.ConflictError if he could write but for the seats.
 func (j Judge) Repository(ctx context.Context, caller credentials.Caller, key, slug string, need rights.Permission) (catalog.Repository, error) {
 	found, err := j.Catalog.Repository(ctx, key, slug)
 	if err != nil {
@@ -63,7 +67,23 @@ func (j Judge) Repository(ctx context.Context, caller credentials.Caller, key, s
 		}
 		return catalog.Repository{}, err
 	}
+	if need == rights.RepoWrite {
+		if err := j.withinSeats(ctx); err != nil {
+			return catalog.Repository{}, err
+		}
+	}
 	return found, nil
+}
+
+func (j Judge) withinSeats(ctx context.Context) error {
+	if j.Seats == 0 {
+		return nil
+	}
+	taken, err := j.Users.Seats(ctx)
+	if err == nil && taken > j.Seats {
+		err = domain.Conflict("", "Pushing is off: %d users can log in, and there are %d seats. Tell an administrator.", taken, j.Seats)
+	}
+	return err
 }
 
 // Project finds a project by its key for a caller who needs a permission on it;

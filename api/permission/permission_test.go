@@ -165,4 +165,16 @@ func TestJudge(t *testing.T) {
 			t.Errorf("user %d with %q, %s: %s, want %s", tt.caller.User.ID, tt.caller.Scopes, tt.need, got, tt.want)
 		}
 	}
+
+	// While more users can log in than there are seats, nobody writes, and all read.
+	for seats, want := range map[int]bool{0: true, 3: false, 4: true} {
+		judge.Seats = seats
+		_, err := judge.Repository(t.Context(), as(owner), "SHUT", "r", rights.RepoWrite)
+		if _, full := errors.AsType[*domain.ConflictError](err); full == want || (err == nil) != want {
+			t.Errorf("with %d seats: %v", seats, err)
+		}
+		if _, err := judge.Repository(t.Context(), as(owner), "SHUT", "r", rights.RepoRead); err != nil {
+			t.Errorf("with %d seats reading is refused: %v", seats, err)
+		}
+	}
 }

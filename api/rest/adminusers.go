@@ -35,6 +35,10 @@ func (a *API) adminUserRoutes() []route {
 			method: http.MethodPut, path: adminUsersPath + "/credentials", summary: "Set a user's password",
 			handle: a.handleSetPassword, body: passwordBody{},
 		},
+		{
+			method: http.MethodPost, path: adminUsersPath + "/rename", summary: "Give a user another name",
+			handle: a.handleRenameUser, body: renameBody{}, answer: restDetailedUser{},
+		},
 	}
 }
 
@@ -50,6 +54,11 @@ type userBody struct {
 	Name        string  `json:"name"`
 	DisplayName *string `json:"displayName"`
 	Email       *string `json:"email"`
+}
+
+type renameBody struct {
+	Name    string `json:"name"`
+	NewName string `json:"newName"`
 }
 
 func (a *API) restDetailedUser(u access.User) restDetailedUser {
@@ -90,7 +99,12 @@ func (a *API) handleCreateUser(c *call) error {
 			return domain.Invalid(name, "The parameter %q is required.", name)
 		}
 	}
-	hash, err := a.Credentials.HashPassword(c.ctx(), c.QueryParam("password"))
+	if toGroup {
+		if err := a.seatsFor(c, 1); err != nil {
+			return err
+		}
+	}
+	hash, err := a.Credentials.NewPassword(c.ctx(), c.QueryParam("name"), c.QueryParam("password"))
 	if err != nil {
 		return err
 	}
@@ -155,6 +169,21 @@ func (a *API) handleUpdateUser(c *call) error {
 	return a.changeUser(c, u.ID, command)
 }
 
+func (a *API) handleRenameUser(c *call) error {
+	if err := a.judge.Global(c.ctx(), c.caller, rights.Admin); err != nil {
+		return err
+	}
+	var body renameBody
+	if err := c.decode(&body); err != nil {
+		return err
+	}
+	u, err := a.subordinate(c, body.Name, &permission.DeniedError{Need: rights.SysAdmin})
+	if err != nil {
+		return err
+	}
+	return a.changeUser(c, u.ID, account.ChangeProfile{Name: &body.NewName})
+}
+
 // changeUser carries a command out and answers with what has become of the user.
 func (a *API) changeUser(c *call, id domain.UserID, command account.Command) error {
 	if err := execute(a, c, domain.UserStream(id), account.Evolve, account.Decide, command); err != nil {
@@ -190,7 +219,7 @@ func (a *API) handleSetPassword(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.setPassword(c, u.ID, body); err != nil {
+	if err := a.setPassword(c, u, body); err != nil {
 		return err
 	}
 	return c.none()

@@ -53,6 +53,10 @@ type Config struct {
 	Node        *status.Node
 	Maintenance Maintenance
 
+	// LicensedUsers is how many users may be able to log in; 0 for any number.
+	LicensedUsers int
+	ServerID      string // of this installation, for /admin/license
+
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
 
@@ -92,7 +96,8 @@ func New(config Config) *API {
 	a.router.Use(a.frame)
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
-		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
+		a.permissionRoutes(), a.groupRoutes(), a.memberRoutes(), a.groupPermissionRoutes(), a.defaultPermissionRoutes(), a.licenseRoutes(), a.accessRoutes(),
+		a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
 		a.documentRoutes(),

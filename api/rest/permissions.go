@@ -32,6 +32,10 @@ func (a *API) permissionRoutes() []route {
 			route{
 				method: http.MethodDelete, path: path, summary: "Revoke a user's permission on " + level.of,
 				handle: a.revoke(level.target), query: []string{"name"},
+			},
+			route{
+				method: http.MethodGet, path: path + "/none", summary: "List users who have been granted nothing on " + level.of,
+				handle: a.listUngranted(level.target), query: []string{"filter"}, paged: true, answer: restUser{},
 			})
 	}
 	return routes
@@ -55,6 +59,14 @@ func (t grantTarget) administration() rights.Permission {
 		return rights.RepoAdmin
 	}
 	return rights.ProjectAdmin
+}
+
+// project is the target, or what the target is in; 0 for the whole installation.
+func (t grantTarget) project() domain.ProjectID {
+	if t.Level() == rights.Repository {
+		return t.within
+	}
+	return t.Project
 }
 
 // The targets are found for callers who may administer them, and for no others.
@@ -120,6 +132,12 @@ func (a *API) grant(target func(c *call) (grantTarget, error)) handler {
 				return err
 			}
 		}
+		if t.Level() == rights.Global {
+			ids := convert(users, func(u access.User) domain.UserID { return u.ID })
+			if err := a.seated(c, ids, nil); err != nil {
+				return err
+			}
+		}
 		for _, u := range users {
 			command := rights.Command(rights.Grant{User: u.ID, Permission: p, Target: t.Target})
 			if err := execute(a, c, t.Stream(u.ID), rights.Evolve, rights.Decide, command); err != nil {
@@ -158,14 +176,42 @@ func (a *API) mayChange(c *call, u access.User, t grantTarget, p rights.Permissi
 	if t.Level() == rights.Global {
 		return a.mayChangeGlobally(c, u, p)
 	}
-	if u.ID != c.caller.User.ID || p.Implies(t.administration()) {
+	if u.ID != c.caller.User.ID {
 		return nil
 	}
-	otherwise, err := a.Users.Held(c.ctx(), u.ID, t.within, 0)
+	return a.staysAdministrator(c, rights.Holder{User: u.ID}, t, p, locked)
+}
+
+// staysAdministrator refuses to bring a holder's permission on a project or repository to p
+// if the caller could not administer it any more.
+func (a *API) staysAdministrator(c *call, holder rights.Holder, t grantTarget, p rights.Permission, locked int) error {
+	if p.Implies(t.administration()) {
+		return nil
+	}
+	otherwise, err := a.Users.HeldExcept(c.ctx(), c.caller.User.ID, t.project(), t.Repository, holder, t.Target)
 	if err != nil || otherwise.Allow(t.administration()) {
 		return err
 	}
 	return &exceptionError{status: locked, exception: exceptionIntegrity, message: "You may not reduce your own permissions."}
+}
+
+func (a *API) listUngranted(target func(c *call) (grantTarget, error)) handler {
+	return func(c *call) error {
+		w, err := c.window(maxLimit)
+		if err != nil {
+			return err
+		}
+		t, err := target(c)
+		if err != nil {
+			return err
+		}
+		filter := access.UserFilter{Text: c.QueryParam("filter"), Without: &t.Target, Licensed: t.Level() != rights.Global}
+		list, more, err := a.Users.Users(c.ctx(), filter, access.Page(w))
+		if err != nil {
+			return err
+		}
+		return c.json(http.StatusOK, pageOf(w, convert(list, a.restUser), more))
+	}
 }
 
 func (a *API) mayChangeGlobally(c *call, u access.User, p rights.Permission) error {
@@ -183,11 +229,29 @@ func (a *API) mayChangeGlobally(c *call, u access.User, p rights.Permission) err
 		return err
 	}
 	for _, had := range his {
-		switch {
-		case u.ID == c.caller.User.ID && had.Rank() > p.Rank():
-			return domain.Conflict("", "You may not reduce your own permissions.")
-		case !mine.Allow(had):
+		if !mine.Allow(had) {
 			return domain.Conflict("", "You may not change the permissions of a user who has more than you.")
+		}
+	}
+	if u.ID != c.caller.User.ID {
+		return nil
+	}
+	return a.keepsRank(c, rights.Holder{User: u.ID}, mine, p)
+}
+
+// keepsRank refuses to bring a holder's global permission to p, if that would leave the caller
+// with less than he holds now.
+func (a *API) keepsRank(c *call, holder rights.Holder, mine access.Held, p rights.Permission) error {
+	otherwise, err := a.Users.HeldExcept(c.ctx(), c.caller.User.ID, 0, 0, holder, rights.Target{})
+	if err != nil {
+		return err
+	}
+	if p != "" {
+		otherwise = append(otherwise, p)
+	}
+	for _, had := range mine {
+		if !otherwise.Allow(had) {
+			return domain.Conflict("", "You may not reduce your own permissions.")
 		}
 	}
 	return nil

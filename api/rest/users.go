@@ -1,11 +1,13 @@
 package rest
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
@@ -199,7 +201,7 @@ func (a *API) handleUpdateSelf(c *call) error {
 		return err
 	}
 	if body.Email != nil && *body.Email != c.caller.User.Email {
-		if _, err := a.Credentials.Password(c.ctx(), c.caller.User.Name, body.Password); err != nil {
+		if _, err := a.Credentials.Password(c.Request(), c.caller.User.Name, body.Password); err != nil {
 			return err
 		}
 	}
@@ -222,24 +224,27 @@ func (a *API) handleChangePassword(c *call) error {
 	if err := c.decode(&body); err != nil {
 		return err
 	}
-	if _, err := a.Credentials.Password(c.ctx(), c.caller.User.Name, body.OldPassword); err != nil {
+	if _, err := a.Credentials.Password(c.Request(), c.caller.User.Name, body.OldPassword); err != nil {
+		if refused := (*credentials.RefusedError)(nil); errors.As(err, &refused) {
+			return domain.Invalid("oldPassword", "The old password is not right.")
+		}
 		return err
 	}
-	if err := a.setPassword(c, c.caller.User.ID, body); err != nil {
+	if err := a.setPassword(c, c.caller.User, body); err != nil {
 		return err
 	}
 	return c.none()
 }
 
-func (a *API) setPassword(c *call, user domain.UserID, body passwordBody) error {
+func (a *API) setPassword(c *call, u access.User, body passwordBody) error {
 	if body.Password != body.PasswordConfirm {
 		return domain.Invalid("passwordConfirm", "The two passwords differ.")
 	}
-	hash, err := a.Credentials.HashPassword(c.ctx(), body.Password)
+	hash, err := a.Credentials.NewPassword(c.ctx(), u.Name, body.Password)
 	if err != nil {
 		return err
 	}
-	return execute(a, c, domain.UserStream(user), account.Evolve, account.Decide, account.Command(account.SetPassword{Hash: hash}))
+	return execute(a, c, domain.UserStream(u.ID), account.Evolve, account.Decide, account.Command(account.SetPassword{Hash: hash}))
 }
 
 // userByQueriedName finds the user that the query parameter "name" names.

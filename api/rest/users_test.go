@@ -60,13 +60,15 @@ func TestOwnAccount(t *testing.T) {
 	w.ok(reader, "PUT", "/rest/api/1.0/users", `{"email":"x@example.com"}`, 401)
 	w.ok(reader, "PUT", "/rest/api/1.0/users", `{"email":"x@example.com","password":"wrong"}`, 401)
 	w.ok(reader, "PUT", "/rest/api/1.0/users", `{"email":"x@example.com","password":"reader"}`, 200)
-	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"wrong","password":"a","passwordConfirm":"a"}`, 401)
-	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"reader","password":"a","passwordConfirm":"b"}`, 400)
-	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"reader","password":"a","passwordConfirm":"a"}`, 204)
+	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"wrong","password":"other horse","passwordConfirm":"other horse"}`, 400)
+	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"reader","password":"short","passwordConfirm":"short"}`, 400)
+	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"reader","password":"other horse","passwordConfirm":"another horse"}`, 400)
+	w.ok(reader, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"reader","password":"other horse","passwordConfirm":"other horse"}`, 204)
 	w.ok(reader, "GET", "/rest/api/1.0/users/reader", "", 401)
+	w.ok(reader+":other horse", "GET", "/rest/api/1.0/users/reader", "", 200)
 	token := w.token(owner, `["PROJECT_ADMIN","REPO_ADMIN"]`)
 	w.ok(token, "PUT", "/rest/api/1.0/users", `{"displayName":"x"}`, 401)
-	w.ok(token, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"owner","password":"a","passwordConfirm":"a"}`, 401)
+	w.ok(token, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"owner","password":"other horse","passwordConfirm":"other horse"}`, 401)
 }
 
 func query(values ...string) string {
@@ -80,26 +82,26 @@ func query(values ...string) string {
 func TestAdminUsers(t *testing.T) {
 	w := newWorld(t)
 	const users = "/rest/api/1.0/admin/users"
-	w.ok(manager, "POST", users+query("name", "New.One", "password", "New.One", "displayName", "New One", "emailAddress", "new@example.com", "addToDefaultGroup", "true"), "", 204)
-	w.ok("New.One", "GET", "/rest/api/1.0/users/new.one", "", 200)
-	w.ok(manager, "POST", users+query("name", "guest", "password", "guest", "displayName", "Guest", "emailAddress", "g@example.com", "addToDefaultGroup", "false"), "", 204)
-	w.ok("guest", "GET", "/rest/api/1.0/users/guest", "", 401) // may not log in
+	w.ok(manager, "POST", users+query("name", "New.One", "password", "new horse", "displayName", "New One", "emailAddress", "new@example.com", "addToDefaultGroup", "true"), "", 204)
+	w.ok("New.One:new horse", "GET", "/rest/api/1.0/users/new.one", "", 200)
+	w.ok(manager, "POST", users+query("name", "guest", "password", "guest horse", "displayName", "Guest", "emailAddress", "g@example.com", "addToDefaultGroup", "false"), "", 204)
+	w.ok("guest:guest horse", "GET", "/rest/api/1.0/users/guest", "", 401) // may not log in
 
 	for _, tt := range []struct {
 		name, user, query string
 		status            int
 		context           string
 	}{
-		{"not permitted", owner, query("name", "x", "password", "x", "displayName", "x", "emailAddress", "x@x"), 401, ""},
-		{"anonymous", nobody, query("name", "x", "password", "x", "displayName", "x", "emailAddress", "x@x"), 401, ""},
-		{"taken", manager, query("name", "ADMIN", "password", "x", "displayName", "x", "emailAddress", "x@x"), 409, "name"},
-		{"without name", manager, query("password", "x", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
-		{"without address", manager, query("name", "x", "password", "x", "displayName", "x"), 400, "emailAddress"},
+		{"not permitted", owner, query("name", "x", "password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 401, ""},
+		{"anonymous", nobody, query("name", "x", "password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 401, ""},
+		{"taken", manager, query("name", "ADMIN", "password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 409, "name"},
+		{"without name", manager, query("password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
+		{"without address", manager, query("name", "x", "password", "correct horse", "displayName", "x"), 400, "emailAddress"},
 		{"without password", manager, query("name", "x", "displayName", "x", "emailAddress", "x@x"), 400, "password"},
-		{"bad address", manager, query("name", "x", "password", "x", "displayName", "x", "emailAddress", "x\ny@x"), 400, "email"},
-		{"bad name", manager, query("name", "GIT_EXTERNAL_DIFF=x", "password", "x", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
-		{"name that climbs", manager, query("name", "..", "password", "x", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
-		{"newline in the display name", manager, query("name", "x", "password", "x", "displayName", "a\nb", "emailAddress", "x@x"), 400, "displayName"},
+		{"bad address", manager, query("name", "x", "password", "correct horse", "displayName", "x", "emailAddress", "x\ny@x"), 400, "email"},
+		{"bad name", manager, query("name", "GIT_EXTERNAL_DIFF=x", "password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
+		{"name that climbs", manager, query("name", "..", "password", "correct horse", "displayName", "x", "emailAddress", "x@x"), 400, "name"},
+		{"newline in the display name", manager, query("name", "x", "password", "correct horse", "displayName", "a\nb", "emailAddress", "x@x"), 400, "displayName"},
 		{"by mail", manager, query("name", "x", "notify", "true", "displayName", "x", "emailAddress", "x@x"), 400, "notify"},
 		{"bad flag", manager, query("name", "x", "addToDefaultGroup", "maybe"), 400, "addToDefaultGroup"},
 	} {
@@ -121,9 +123,9 @@ func TestAdminUsers(t *testing.T) {
 	w.ok(owner, "PUT", users, `{"name":"reader","displayName":"Changed"}`, 401)
 	w.ok(manager, "PUT", users, `{"name":"none","displayName":"Changed"}`, 404)
 
-	w.ok(manager, "PUT", users+"/credentials", `{"name":"reader","password":"x","passwordConfirm":"x"}`, 204)
+	w.ok(manager, "PUT", users+"/credentials", `{"name":"reader","password":"correct horse","passwordConfirm":"correct horse"}`, 204)
 	w.ok(reader, "GET", "/rest/api/1.0/users", "", 401)
-	w.ok(manager, "PUT", users+"/credentials", `{"name":"admin","password":"x","passwordConfirm":"x"}`, 401)
+	w.ok(manager, "PUT", users+"/credentials", `{"name":"admin","password":"correct horse","passwordConfirm":"correct horse"}`, 401)
 
 	w.ok(manager, "DELETE", users+"?name=admin", "", 403)
 	w.ok(manager, "DELETE", users+"?name=manager", "", 409)

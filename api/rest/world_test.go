@@ -137,7 +137,8 @@ func newWorld(t *testing.T) *world {
 		Log: log, Receipts: tree.NewReceipts(w.tree), Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
 		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
-		Now: func() time.Time { return w.now },
+		ServerID: "server",
+		Now:      func() time.Time { return w.now },
 	})
 	w.ok(owner, "POST", "/rest/api/1.0/projects", `{"key":"prj","name":"Project"}`, 201)
 	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"repo","scmId":"git"}`, 201)
@@ -159,7 +160,8 @@ type answer struct {
 	t *testing.T
 }
 
-// send sends a request as a user, or with a token if the name starts with "annal_".
+// send sends a request as a user, whose password may follow a colon, or with a token if the name
+// starts with "annal_".
 func (w *world) send(user, method, target, body string, headers ...string) answer {
 	w.t.Helper()
 	r := httptest.NewRequest(method, "http://evil.example.net/", strings.NewReader(body))
@@ -177,7 +179,11 @@ func (w *world) send(user, method, target, body string, headers ...string) answe
 	case strings.HasPrefix(user, "annal_"):
 		r.Header.Set("Authorization", "Bearer "+user)
 	case user != nobody:
-		r.SetBasicAuth(user, user)
+		name, password, given := strings.Cut(user, ":")
+		if !given {
+			password = name
+		}
+		r.SetBasicAuth(name, password)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])

@@ -25,7 +25,7 @@ type Administrator struct {
 // *domain.InvalidError for what does not fit, and *domain.ConflictError if the
 // installation has been set up, by whatever node, or the name is taken.
 func Create(ctx context.Context, log *eventstore.Log, hash *credentials.Authenticator, who Administrator, meta domain.Metadata) error {
-	hashed, err := hash.HashPassword(ctx, who.Password)
+	hashed, err := hash.NewPassword(ctx, who.Name, who.Password)
 	if err != nil {
 		return err
 	}

@@ -49,12 +49,12 @@ func TestSetUp(t *testing.T) {
 		{"wrong token", "GET", "/setup?token=s3cre", "", "", 404, ""},
 		{"the page", "GET", "/setup?token=s3cret", "", "", 200, `value="s3cret"`},
 		{"another method", "PUT", "/setup?token=s3cret", "", "", 405, ""},
-		{"post without token", "POST", "/setup", typed, fields("name", "admin", "password", "pw"), 404, ""},
+		{"post without token", "POST", "/setup", typed, fields("name", "admin", "password", "correct horse"), 404, ""},
 		{"post without password", "POST", "/setup", typed, fields("token", "s3cret", "name", "admin"), 400, "must not be empty"},
-		{"post with a bad name", "POST", "/setup", typed, fields("token", "s3cret", "name", "<b>", "password", "pw"), 400, "&lt;b&gt;"},
+		{"post with a bad name", "POST", "/setup", typed, fields("token", "s3cret", "name", "<b>", "password", "correct horse"), 400, "&lt;b&gt;"},
 		{"bad JSON", "POST", "/setup", "application/json", "{", 400, ""},
-		{"post", "POST", "/setup", typed, fields("token", "s3cret", "name", "root", "password", "pw"), 201, "has been made"},
-		{"post again", "POST", "/setup", typed, fields("token", "s3cret", "name", "eve", "password", "pw"), 404, ""},
+		{"post", "POST", "/setup", typed, fields("token", "s3cret", "name", "root", "password", "correct horse"), 201, "has been made"},
+		{"post again", "POST", "/setup", typed, fields("token", "s3cret", "name", "eve", "password", "correct horse"), 404, ""},
 		{"the page afterwards", "GET", "/setup?token=s3cret", "", "", 404, ""},
 	} {
 		w := send(tt.method, tt.target, tt.kind, tt.body)
@@ -66,7 +66,7 @@ func TestSetUp(t *testing.T) {
 		}
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.SetBasicAuth("root", "pw")
+	r.SetBasicAuth("root", "correct horse")
 	caller, err := auth.Authenticate(r)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestSetUpByJSON(t *testing.T) {
 	users := access.NewReader(pool)
 	auth := credentials.New(users, credentials.Options{})
 	handler := setup.NewHandler(setup.Config{Log: log, Users: users, Credentials: auth, Token: "s3cret"})
-	r := httptest.NewRequest(http.MethodPost, "/setup", strings.NewReader(`{"token":"s3cret","name":"root","password":"pw","emailAddress":"root@example.com"}`))
+	r := httptest.NewRequest(http.MethodPost, "/setup", strings.NewReader(`{"token":"s3cret","name":"root","password":"correct horse","emailAddress":"root@example.com"}`))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
@@ -91,7 +91,7 @@ func TestSetUpByJSON(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	// Whoever comes second, by whatever way and node, is refused.
-	err := setup.Create(t.Context(), log, auth, setup.Administrator{Name: "eve", Password: "pw"}, domain.Metadata{})
+	err := setup.Create(t.Context(), log, auth, setup.Administrator{Name: "eve", Password: "correct horse"}, domain.Metadata{})
 	if err == nil || err.Error() != "Annal has been set up already." {
 		t.Errorf("second set-up: %v", err)
 	}

@@ -51,6 +51,7 @@ type commandLine struct {
 	Fsck        fsckCommand        `cmd:"" help:"Compare the packs and refs that the log lists with the shared home."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database's schema up to this version, or show how it stands."`
 	Repo        repoCommand        `cmd:"" help:"Bring a repository back to what it was, or look after its packs."`
+	Access      accessCommand      `cmd:"" help:"Say who may do what with a repository, or could at a moment of the past, and why."`
 	Users       usersCommand       `cmd:"" help:"Erase a user."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

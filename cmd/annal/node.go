@@ -75,8 +75,8 @@ type node struct {
 // open builds the node from the inside out.
 func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
-	who := credentials.New(users, credentials.Options{})
-	judge := permission.Judge{Catalog: projects, Users: users}
+	who := credentials.New(users, credentials.Options{Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength})
+	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
@@ -101,14 +101,19 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	cluster, err := clusterID(ctx, n.events)
+	if err != nil {
+		return err
+	}
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance: upkeep.NewQueries(n.pool),
-		BaseURL:     baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
+		Maintenance:   upkeep.NewQueries(n.pool),
+		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
+		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{
 		Agent: agent, Commits: commits, Packs: n.packs, AnswerBytes: answerBytes,

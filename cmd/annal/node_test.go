@@ -302,6 +302,7 @@ func commit(t testing.TB, dir, text string) string {
 
 // event is one of the log, as the REST feed shows it.
 type event struct {
+	At       string `json:"at"`
 	Position int64  `json:"position"`
 	Stream   string `json:"stream"`
 	Version  int64  `json:"version"`

@@ -35,6 +35,8 @@ type settings struct {
 	ClusterPeers    []string `help:"Gossip addresses of other nodes. Without effect in this version." placeholder:"HOST:PORT,..." env:"ANNAL_CLUSTER_PEERS"`
 
 	AdminPasswordFile string        `help:"File with the password of the administrator 'admin', who is created at the first start. Or give it as $ANNAL_ADMIN_PASSWORD." placeholder:"FILE" env:"ANNAL_ADMIN_PASSWORD_FILE"`
+	LicensedUsers     int           `help:"How many users may be able to log in at the same time; 0 is any number." default:"0" placeholder:"N" env:"ANNAL_LICENSED_USERS"`
+	PasswordLength    int           `help:"How many characters a new password must have." default:"8" placeholder:"N" env:"ANNAL_PASSWORD_LENGTH"`
 	DrainGrace        time.Duration `help:"How long a node that was told to stop (SIGTERM) goes on serving, so that balancers notice first." default:"30s" placeholder:"DURATION" env:"ANNAL_DRAIN_GRACE"`
 	MaxPackSize       int64         `help:"Largest push accepted, in MiB." default:"2048" placeholder:"MIB" env:"ANNAL_MAX_PACK_SIZE"`
 
@@ -134,6 +136,10 @@ func (s *settings) check() error {
 	switch {
 	case !clusterName.MatchString(s.ClusterName):
 		return &settingError{"cluster-name", s.ClusterName, "use up to 63 letters, digits, dots, dashes and underscores, a letter or digit first"}
+	case s.LicensedUsers < 0:
+		return &settingError{"licensed-users", strconv.Itoa(s.LicensedUsers), "use a number of users, or 0 for any"}
+	case s.PasswordLength < 1 || s.PasswordLength > 128:
+		return &settingError{"password-length", strconv.Itoa(s.PasswordLength), "use a number of characters from 1 to 128"}
 	case s.DrainGrace < 0 || s.DrainGrace > time.Hour:
 		return &settingError{"drain-grace", s.DrainGrace.String(), "use a duration from 0s to 1h, such as 30s"}
 	case s.MaxPackSize < 1 || s.MaxPackSize > 1<<20:

@@ -117,30 +117,31 @@ func TestDecide(t *testing.T) {
 
 // What was granted last is what a user has, whoever else was granted what between.
 func TestLastGrantHolds(t *testing.T) {
+	holders := []access.Holder{{User: 1}, {User: 2}, {Group: 1}, {Group: 2}}
 	rapid.Check(t, func(t *rapid.T) {
 		var state access.State
-		model := map[domain.UserID]access.Permission{}
+		model := map[access.Holder]access.Permission{}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
-			user := domain.UserID(rapid.IntRange(1, 3).Draw(t, "user"))
+			holder := rapid.SampledFrom(holders).Draw(t, "holder")
 			target := access.Target{Repository: 1}
-			var command access.Command = access.Revoke{User: user, Target: target}
+			var command access.Command = access.Revoke{User: holder.User, Group: holder.Group, Target: target}
 			if rapid.Bool().Draw(t, "grant") {
 				p := rapid.SampledFrom(all).Draw(t, "permission")
-				command = access.Grant{User: user, Permission: p, Target: target}
+				command = access.Grant{User: holder.User, Group: holder.Group, Permission: p, Target: target}
 				if p.Level() == access.Repository {
-					model[user] = p
+					model[holder] = p
 				}
 			} else {
-				delete(model, user)
+				delete(model, holder)
 			}
 			events, _ := access.Decide(state, command)
 			for _, event := range events {
 				state = access.Evolve(state, event)
 			}
 		}
-		for user := domain.UserID(1); user <= 3; user++ {
-			if state[user] != model[user] {
-				t.Fatalf("user %d has %q, want %q", user, state[user], model[user])
+		for _, holder := range holders {
+			if state[holder] != model[holder] {
+				t.Fatalf("%+v has %q, want %q", holder, state[holder], model[holder])
 			}
 		}
 	})

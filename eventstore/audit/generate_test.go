@@ -20,6 +20,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
@@ -69,7 +70,14 @@ func newWorld(seed uint64) *world {
 	for i := range pushers {
 		id := domain.UserID(2 + i)
 		w.command(administrator, "password", domain.UserStream(id), account.Created{ID: id, Type: account.Normal}, access.Granted{User: id, Permission: access.LicensedUser})
-		w.command(administrator, "password", domain.ProjectStream(1), access.Granted{User: id, Permission: access.ProjectWrite, Target: access.Target{Project: 1}})
+		if i < pushers-1 {
+			w.command(administrator, "password", domain.ProjectStream(1), access.Granted{User: id, Permission: access.ProjectWrite, Target: access.Target{Project: 1}})
+			continue
+		}
+		// The last one may push by a group that is in the group that may.
+		w.command(administrator, "password", domain.GroupStream(1), group.Created{ID: 1, Name: "inner"}, group.MembersAdded{ID: 1, Members: group.Members{Users: []domain.UserID{id}}})
+		w.command(administrator, "password", domain.GroupStream(2), group.Created{ID: 2, Name: "outer"}, group.MembersAdded{ID: 2, Members: group.Members{Groups: []domain.GroupID{1}}})
+		w.command(administrator, "password", domain.ProjectStream(1), access.GroupGranted{Group: 2, Permission: access.ProjectWrite, Target: access.Target{Project: 1}})
 	}
 	for i := range places {
 		id := domain.RepositoryID(1 + i)

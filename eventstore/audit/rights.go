@@ -10,6 +10,7 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
+	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 )
@@ -18,13 +19,16 @@ import (
 // judged when it begins, and may take long to arrive.
 const grace = time.Hour
 
-// rights is the fold of users, tokens and grants: who could do what at a position.
+// rights is the fold of users, groups, tokens and grants: who could do what at a position.
 type rights struct {
 	users        map[domain.UserID]*user
+	groups       map[domain.GroupID]*members
+	defaults     map[domain.ProjectID]held
 	tokens       map[account.TokenID]*token
 	repositories map[domain.RepositoryID]domain.ProjectID
 	judged       map[judgement]error // since the last change of any right
 	command      command
+	groupsLostAt int64 // when a group, or everybody, last lost something
 }
 
 type judgement struct {
@@ -46,9 +50,24 @@ func (h held) allows(need access.Permission, moment int64) bool {
 type user struct {
 	inactive   bool
 	inactiveAt int64
-	global     held
-	projects   map[domain.ProjectID]held
-	onOne      map[domain.RepositoryID]held
+	holdings
+}
+
+// holdings is what a user or a group has been granted.
+type holdings struct {
+	global   held
+	projects map[domain.ProjectID]held
+	onOne    map[domain.RepositoryID]held
+}
+
+func newHoldings() holdings {
+	return holdings{projects: map[domain.ProjectID]held{}, onOne: map[domain.RepositoryID]held{}}
+}
+
+func newUser() *user { return &user{holdings: newHoldings()} }
+
+func (h holdings) allows(need access.Permission, onProject domain.ProjectID, onRepository domain.RepositoryID, moment int64) bool {
+	return h.global.allows(need, moment) || h.projects[onProject].allows(need, moment) || h.onOne[onRepository].allows(need, moment)
 }
 
 type token struct {
@@ -69,6 +88,7 @@ type command struct {
 func newRights() *rights {
 	return &rights{
 		users: map[domain.UserID]*user{}, tokens: map[account.TokenID]*token{},
+		groups: map[domain.GroupID]*members{}, defaults: map[domain.ProjectID]held{},
 		repositories: map[domain.RepositoryID]domain.ProjectID{}, judged: map[judgement]error{},
 	}
 }
@@ -130,17 +150,21 @@ func allow(scopes []access.Permission, need access.Permission) bool {
 // recentlyLost reports whether a judgement may be another one soon, although no right
 // changes.
 func (r *rights) recentlyLost(u *user, moment int64) bool {
+	return moment-r.groupsLostAt <= grace.Microseconds() || u.recentlyLost(moment)
+}
+
+func (h holdings) recentlyLost(moment int64) bool {
 	recent := func(h held) bool { return h.lost != "" && moment-h.lostAt <= grace.Microseconds() }
-	if recent(u.global) {
+	if recent(h.global) {
 		return true
 	}
-	for _, h := range u.projects {
-		if recent(h) {
+	for _, p := range h.projects {
+		if recent(p) {
 			return true
 		}
 	}
-	for _, h := range u.onOne {
-		if recent(h) {
+	for _, p := range h.onOne {
+		if recent(p) {
 			return true
 		}
 	}
@@ -240,6 +264,14 @@ func (r *rights) judgeAct(p *parsed, u *user) error {
 		return r.needToGrant(p, u, e.Target)
 	case access.Revoked:
 		return r.needToGrant(p, u, e.Target)
+	case access.GroupGranted:
+		return r.needToGrant(p, u, e.Target)
+	case access.GroupRevoked:
+		return r.needToGrant(p, u, e.Target)
+	case access.DefaultChanged:
+		return r.needToGrant(p, u, access.Target{Project: e.Project})
+	case group.Created, group.Renamed, group.MembersAdded, group.MembersRemoved, group.Deleted:
+		return r.need(p, u, access.Admin, 0, 0)
 	case account.Created, account.Activated, account.Deactivated, account.Erased:
 		return r.need(p, u, access.Admin, 0, 0)
 	case account.ProfileChanged:
@@ -268,7 +300,7 @@ func (r *rights) needToGrant(p *parsed, u *user, t access.Target) error {
 }
 
 func (r *rights) need(p *parsed, u *user, need access.Permission, onProject domain.ProjectID, onRepository domain.RepositoryID) error {
-	if u.global.allows(need, p.moment) || u.projects[onProject].allows(need, p.moment) || u.onOne[onRepository].allows(need, p.moment) {
+	if u.allows(need, onProject, onRepository, p.moment) || r.groupsAllow(p, u, need, onProject, onRepository) {
 		return nil
 	}
 	return fmt.Errorf("user %d caused it without the permission %s", p.who.Actor, need)
@@ -281,7 +313,7 @@ func (r *rights) apply(p *parsed) {
 		r.command.pushed = true
 		return
 	case account.Created:
-		r.users[e.ID] = &user{projects: map[domain.ProjectID]held{}, onOne: map[domain.RepositoryID]held{}}
+		r.users[e.ID] = newUser()
 		r.command.user = e.ID
 	case account.Activated:
 		r.user(e.ID).inactive = false
@@ -311,11 +343,13 @@ func (r *rights) apply(p *parsed) {
 	case repository.Restored:
 		r.repositories[e.ID] = e.Project
 	case access.Granted:
-		r.grant(e.User, e.Target, e.Permission, p.moment)
+		r.user(e.User).grant(e.Target, e.Permission, p.moment)
 	case access.Revoked:
-		r.grant(e.User, e.Target, "", p.moment)
+		r.user(e.User).grant(e.Target, "", p.moment)
 	default:
-		return
+		if !r.applyGroup(p) {
+			return
+		}
 	}
 	clear(r.judged)
 }
@@ -323,28 +357,29 @@ func (r *rights) apply(p *parsed) {
 func (r *rights) user(id domain.UserID) *user {
 	u := r.users[id]
 	if u == nil {
-		u = &user{projects: map[domain.ProjectID]held{}, onOne: map[domain.RepositoryID]held{}}
+		u = newUser()
 	}
 	return u
 }
 
-func (r *rights) grant(id domain.UserID, t access.Target, permission access.Permission, moment int64) {
-	u := r.user(id)
-	next := func(h held) held {
-		if h.permission != "" && !permission.Implies(h.permission) {
-			h.lost, h.lostAt = h.permission, moment
-		}
-		h.permission = permission
-		return h
-	}
+func (h *holdings) grant(t access.Target, permission access.Permission, moment int64) {
 	switch t.Level() {
 	case access.Repository:
-		u.onOne[t.Repository] = next(u.onOne[t.Repository])
+		h.onOne[t.Repository] = h.onOne[t.Repository].then(permission, moment)
 	case access.Project:
-		u.projects[t.Project] = next(u.projects[t.Project])
+		h.projects[t.Project] = h.projects[t.Project].then(permission, moment)
 	default:
-		u.global = next(u.global)
+		h.global = h.global.then(permission, moment)
 	}
+}
+
+// then is what is held after another permission has taken its place.
+func (h held) then(permission access.Permission, moment int64) held {
+	if h.permission != "" && !permission.Implies(h.permission) {
+		h.lost, h.lostAt = h.permission, moment
+	}
+	h.permission = permission
+	return h
 }
 
 // repositoryOf reads the repository's id from its stream's name.

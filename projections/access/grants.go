@@ -23,15 +23,38 @@ func (h Held) Allow(need access.Permission) bool {
 	return false
 }
 
-// Held finds what a user has been granted on the installation, on a project and on
-// a repository, of which either may be 0. An inactive user holds nothing.
+// Held finds what a user holds on the installation, on a project and on a repository, of
+// which either may be 0: by himself, by his groups and by default. An inactive user holds
+// nothing.
 func (r *Reader) Held(ctx context.Context, user domain.UserID, project domain.ProjectID, repository domain.RepositoryID) (Held, error) {
-	rows, err := r.db.Query(ctx, `
-		select g.permission from grants g join users u on u.id = g.user_id
-		where g.user_id = $1 and u.active and (
-			g.level = 'global'
-			or (g.level = 'project' and g.target = $2)
-			or (g.level = 'repository' and g.target = $3))`, user, project, repository)
+	return r.held(ctx, `
+		select h.permission from access.holdings($1) h
+		where (h.level = 'global' or (h.level = 'project' and h.target = $2) or (h.level = 'repository' and h.target = $3))
+		and exists (select from users u where u.id = $1 and u.active)`, user, project, repository)
+}
+
+// HeldExcept is Held without what a holder has been granted on a target: what is left to the
+// user if that is taken away.
+func (r *Reader) HeldExcept(
+	ctx context.Context, user domain.UserID, project domain.ProjectID, repository domain.RepositoryID, holder access.Holder, target access.Target,
+) (Held, error) {
+	if holder.User != 0 && holder.User != user {
+		return r.Held(ctx, user, project, repository)
+	}
+	level, id := address(target)
+	via := new(int64(holder.Group))
+	if holder == (access.Holder{}) {
+		via = nil // the default
+	}
+	return r.held(ctx, `
+		select h.permission from access.holdings($1) h
+		where (h.level = 'global' or (h.level = 'project' and h.target = $2) or (h.level = 'repository' and h.target = $3))
+		and not (h.via is not distinct from $4::bigint and h.level = $5 and h.target = $6)
+		and exists (select from users u where u.id = $1 and u.active)`, user, project, repository, via, level, id)
+}
+
+func (r *Reader) held(ctx context.Context, sql string, args ...any) (Held, error) {
+	rows, err := r.db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read permissions: %w", err)
 	}
@@ -58,8 +81,12 @@ func (r *Reader) Grants(ctx context.Context, target access.Target, text string, 
 		return g, err
 	}, `
 		select `+userColumns+`, g.permission from grants g join users u on u.id = g.user_id
-		where g.level = $1 and g.target = $2
-		and ($3 = '' or position(lower($3) in lower(u.name)) > 0 or position(lower($3) in lower(u.display_name)) > 0
-			or position(lower($3) in lower(u.email)) > 0)
-		order by lower(u.name) collate "C" offset `, level, id, text)
+		where `+userText+` and g.level = $2 and g.target = $3
+		order by lower(u.name) collate "C" offset `, text, level, id)
+}
+
+// Default is what everybody who may log in may do with a project, "" for nothing.
+func (r *Reader) Default(ctx context.Context, project domain.ProjectID) (access.Permission, error) {
+	return one(ctx, r.db, pgx.RowTo[access.Permission], nil,
+		`select coalesce((select permission from project_defaults where project = $1), '')`, project)
 }

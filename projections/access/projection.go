@@ -14,7 +14,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 )
 
-// Projection keeps the tables of users, tokens and grants. It implements
+// Projection keeps the tables of users, tokens, groups and grants. It implements
 // eventstore.Inline.
 type Projection struct{}
 
@@ -22,15 +22,22 @@ type Projection struct{}
 func (Projection) Name() string { return "access" }
 
 // Tables implements eventstore.Inline.
-func (Projection) Tables() []string { return []string{"users", "tokens", "grants"} }
+func (Projection) Tables() []string {
+	return []string{"users", "tokens", "grants", "groups", "group_users", "group_groups", "memberships", "group_grants", "project_defaults"}
+}
 
 // Needs implements eventstore.Inline.
 func (Projection) Needs(eventType string) bool {
-	return strings.HasPrefix(eventType, "user.") || strings.HasPrefix(eventType, "account.") || strings.HasPrefix(eventType, "access.")
+	for _, prefix := range []string{"user.", "account.", "access.", "group."} {
+		if strings.HasPrefix(eventType, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
-// Apply implements eventstore.Inline. A name that is taken, a second set-up and the
-// loss of the last system administrator are *domain.ConflictError.
+// Apply implements eventstore.Inline. A name that is taken, a second set-up, a group in
+// itself and the loss of the last system administrator are *domain.ConflictError.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
 	for _, recorded := range events {
 		if err := apply(ctx, tx, recorded); err != nil {
@@ -70,33 +77,56 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 			int64(e.ID), e.Details.Name, texts(e.Permissions))
 	case account.TokenRevoked:
 		return exec(ctx, tx, `delete from tokens where id = $1`, int64(e.ID))
+	}
+	if handled, err := applyGrant(ctx, tx, recorded.Event); handled {
+		return err
+	}
+	return applyGroup(ctx, tx, recorded.Event)
+}
+
+// applyGrant moves the tables of grants, if the event is about one.
+func applyGrant(ctx context.Context, tx pgx.Tx, event domain.Event) (handled bool, err error) {
+	var lost access.Permission
+	switch e := event.(type) {
 	case access.Granted:
 		level, target := address(e.Target)
-		err := exec(ctx, tx, `
+		lost, err = e.Old, exec(ctx, tx, `
 			insert into grants (user_id, level, target, permission, rank) values ($1, $2, $3, $4, $5)
 			on conflict (user_id, level, target) do update set permission = excluded.permission, rank = excluded.rank`,
 			e.User, level, target, string(e.Permission), e.Permission.Rank())
-		if err != nil || e.Old != access.SysAdmin {
-			return err
-		}
-		return keepAdministrator(ctx, tx)
 	case access.Revoked:
 		level, target := address(e.Target)
-		err := exec(ctx, tx, `delete from grants where user_id = $1 and level = $2 and target = $3`, e.User, level, target)
-		if err != nil || e.Permission != access.SysAdmin {
-			return err
+		lost, err = e.Permission, exec(ctx, tx, `delete from grants where user_id = $1 and level = $2 and target = $3`, e.User, level, target)
+	case access.GroupGranted:
+		level, target := address(e.Target)
+		lost, err = e.Old, exec(ctx, tx, `
+			insert into group_grants (group_id, level, target, permission, rank) values ($1, $2, $3, $4, $5)
+			on conflict (group_id, level, target) do update set permission = excluded.permission, rank = excluded.rank`,
+			int64(e.Group), level, target, string(e.Permission), e.Permission.Rank())
+	case access.GroupRevoked:
+		level, target := address(e.Target)
+		lost, err = e.Permission, exec(ctx, tx, `delete from group_grants where group_id = $1 and level = $2 and target = $3`, int64(e.Group), level, target)
+	case access.DefaultChanged:
+		if e.Permission == "" {
+			return true, exec(ctx, tx, `delete from project_defaults where project = $1`, e.Project)
 		}
-		return keepAdministrator(ctx, tx)
+		return true, exec(ctx, tx, `
+			insert into project_defaults (project, permission, rank) values ($1, $2, $3)
+			on conflict (project) do update set permission = excluded.permission, rank = excluded.rank`,
+			e.Project, string(e.Permission), e.Permission.Rank())
+	default:
+		return false, nil
 	}
-	return nil
+	if err == nil && lost == access.SysAdmin {
+		err = keepAdministrator(ctx, tx)
+	}
+	return true, err
 }
 
 func deactivate(ctx context.Context, tx pgx.Tx, id domain.UserID) error {
 	var administrator bool
 	err := tx.QueryRow(ctx, `
-		update users set active = false where id = $1
-		returning exists (select from grants where user_id = $1 and level = 'global' and permission = 'SYS_ADMIN')`,
-		id).Scan(&administrator)
+		update users u set active = false where id = $1 returning `+administers, id).Scan(&administrator)
 	if err != nil || !administrator {
 		return err
 	}
@@ -109,8 +139,10 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 	if err := deactivate(ctx, tx, id); err != nil {
 		return err
 	}
-	if err := exec(ctx, tx, `delete from tokens where user_id = $1`, id); err != nil {
-		return err
+	for _, table := range []string{"tokens", "group_users", "memberships"} {
+		if err := exec(ctx, tx, `delete from `+table+` where user_id = $1`, id); err != nil {
+			return err
+		}
 	}
 	p := named(id, account.Profile{})
 	return exec(ctx, tx, `
@@ -118,12 +150,21 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 		where id = $1`, id, p.Name, p.Slug, p.DisplayName, position)
 }
 
+// administers says of a user u whether he is a system administrator, by himself or by one of
+// his groups.
+const administers = `(
+	exists (select from grants g where g.user_id = u.id and g.level = 'global' and g.permission = 'SYS_ADMIN')
+	or exists (select from group_grants g join memberships m on m.group_id = g.group_id
+		where m.user_id = u.id and g.level = 'global' and g.permission = 'SYS_ADMIN'))`
+
 // keepAdministrator refuses what has left the installation without an active system
 // administrator. It is asked when one goes.
 func keepAdministrator(ctx context.Context, tx pgx.Tx) error {
 	var one bool
 	err := tx.QueryRow(ctx, `
 		select exists (select from grants g join users u on u.id = g.user_id
+			where g.level = 'global' and g.permission = 'SYS_ADMIN' and u.active)
+		or exists (select from group_grants g join memberships m on m.group_id = g.group_id join users u on u.id = m.user_id
 			where g.level = 'global' and g.permission = 'SYS_ADMIN' and u.active)`).Scan(&one)
 	if err == nil && !one {
 		return domain.Conflict("", "The last system administrator cannot be removed.")
@@ -176,6 +217,10 @@ func refusal(err error, recorded domain.Recorded) error {
 		switch {
 		case broken.ConstraintName == "users_name", broken.ConstraintName == "users_slug":
 			return domain.Conflict("name", "This user name is already in use.")
+		case broken.ConstraintName == "groups_name":
+			return domain.Conflict("name", "This group name is already in use.")
+		case strings.HasSuffix(broken.ConstraintName, "_group_id_fkey"), strings.HasSuffix(broken.ConstraintName, "_child_id_fkey"):
+			return domain.Conflict("name", "The group does not exist.")
 		case broken.ConstraintName == "users_set_up":
 			return domain.Conflict("", "Annal has been set up already.")
 		case strings.HasSuffix(broken.ConstraintName, "_user_id_fkey"):

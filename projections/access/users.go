@@ -43,7 +43,14 @@ type Reader struct{ db Querier }
 // NewReader makes a Reader on a pool made by eventstore.Connect.
 func NewReader(db Querier) *Reader { return &Reader{db: db} }
 
-const licensedColumn = `exists (select from grants g where g.user_id = u.id and g.level = 'global')`
+const licensedColumn = `(
+	exists (select from grants g where g.user_id = u.id and g.level = 'global')
+	or exists (select from group_grants g join memberships m on m.group_id = g.group_id where m.user_id = u.id and g.level = 'global'))`
+
+// userText narrows users u to those with a text, the first parameter, in a name or the e-mail
+// address.
+const userText = `($1 = '' or position(lower($1) in lower(u.name)) > 0 or position(lower($1) in lower(u.display_name)) > 0
+	or position(lower($1) in lower(u.email)) > 0)`
 
 const userColumns = `u.id, u.name, u.slug, u.display_name, u.email, u.type, u.active`
 
@@ -79,7 +86,10 @@ func (r *Reader) LoginByName(ctx context.Context, name string) (Login, error) {
 // HasAdministrator reports whether somebody has ever been made system
 // administrator: whether the installation has been set up.
 func (r *Reader) HasAdministrator(ctx context.Context) (bool, error) {
-	return one(ctx, r.db, pgx.RowTo[bool], nil, `select exists (select from grants where level = 'global' and permission = 'SYS_ADMIN')`)
+	return one(ctx, r.db, pgx.RowTo[bool], nil, `
+		select exists (select from grants where level = 'global' and permission = 'SYS_ADMIN')
+			or exists (select from group_grants g join memberships m on m.group_id = g.group_id
+				where g.level = 'global' and g.permission = 'SYS_ADMIN')`)
 }
 
 // Page is the part of a list that is wanted.
@@ -103,19 +113,29 @@ const MaxRequirements = 50
 type UserFilter struct {
 	Text         string // part of the name, display name or e-mail address, whatever its case
 	Requirements []Requirement
+	In, NotIn    domain.GroupID // users directly in a group, or not; 0: any
+	Without      *access.Target // users who have been granted nothing on it by themselves
+	Licensed     bool           // only active users who may log in
 }
 
 // Users lists users by name. more says that the list goes on behind the page.
 func (r *Reader) Users(ctx context.Context, f UserFilter, page Page) (list []User, more bool, err error) {
+	level, target := "", int64(0)
+	if f.Without != nil {
+		level, target = address(*f.Without)
+	}
 	sql := `select ` + userColumns + ` from users u
-		where ($1 = '' or position(lower($1) in lower(u.name)) > 0 or position(lower($1) in lower(u.display_name)) > 0
-			or position(lower($1) in lower(u.email)) > 0)`
-	args := []any{f.Text}
+		where ` + userText + `
+		and ($2 = 0 or exists (select from group_users g where g.group_id = $2 and g.user_id = u.id))
+		and ($3 = 0 or not exists (select from group_users g where g.group_id = $3 and g.user_id = u.id))
+		and ($4 = '' or not exists (select from grants g where g.user_id = u.id and g.level = $4 and g.target = $5))
+		and (not $6 or u.active and ` + licensedColumn + `)`
+	args := []any{f.Text, int64(f.In), int64(f.NotIn), level, target, f.Licensed}
 	for _, q := range f.Requirements[:min(len(f.Requirements), MaxRequirements)] {
 		n := len(args)
 		// Of the permissions that imply the one required, each level has a weakest.
 		sql += fmt.Sprintf(`
-			and exists (select from grants g where g.user_id = u.id and (
+			and exists (select from access.holdings(u.id) g where (
 				(g.level = 'global' and g.rank >= $%d)
 				or (g.level = 'project' and g.target = $%d and g.rank >= $%d)
 				or (g.level = 'repository' and g.target = $%d and g.rank >= $%d)))`, n+1, n+2, n+3, n+4, n+5)

@@ -180,6 +180,20 @@ func TestLists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if user == writer { // by a group
+			for _, statement := range []string{
+				`insert into groups (id, name) values ($1, 'writers')`,
+				`insert into memberships (user_id, group_id) values ($1, $1)`,
+			} {
+				if _, err := w.pool.Exec(ctx, statement, user); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.pool.Exec(ctx, `insert into group_grants (group_id, level, target, permission, rank) values ($1, $2, $3, '', $4)`, user, level, target, rank); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
 		if _, err := w.pool.Exec(ctx, `insert into grants (user_id, level, target, permission, rank) values ($1, $2, $3, '', $4)`, user, level, target, rank); err != nil {
 			t.Fatal(err)
 		}

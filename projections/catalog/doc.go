@@ -6,6 +6,6 @@
 // slugs unique and projects with repositories undeleted.
 //
 // Lists are filtered by what the viewer may read in the same query, so that pages
-// are full and nothing hidden is counted. For that they read the table grants of
+// are full and nothing hidden is counted. For that they ask access.holdings of
 // the access projection. Apply reads this package's own tables only.
 package catalog

@@ -35,11 +35,11 @@ func (r *Reader) Projects(ctx context.Context, f ProjectFilter, page Page) (list
 		select p.id, p.key, p.name, p.description, p.public from projects p
 		where ($1
 			or (p.public and $3 <= 1)
-			or p.id in (select g.target from grants g
-				where g.user_id = $2 and g.level = 'project' and g.rank >= $3)
+			or p.id in (select g.target from access.holdings($2) g
+				where g.level = 'project' and g.rank >= $3)
 			or ($3 = 0 and p.id in (select r.project_id from repositories r where r.public))
-			or ($3 = 0 and p.id in (select r.project_id from grants g join repositories r on r.id = g.target
-				where g.user_id = $2 and g.level = 'repository')))
+			or ($3 = 0 and p.id in (select r.project_id from access.holdings($2) g join repositories r on r.id = g.target
+				where g.level = 'repository')))
 		and ($4 = '' or position(lower($4) in lower(p.name)) > 0)
 		order by lower(p.name) collate "C", p.id
 		offset $5 limit $6`,
@@ -51,8 +51,8 @@ func (r *Reader) Projects(ctx context.Context, f ProjectFilter, page Page) (list
 func (r *Reader) ShowsProject(ctx context.Context, viewer Viewer, id domain.ProjectID) (bool, error) {
 	return one(ctx, r.db, pgx.RowTo[bool], nil, `
 		select exists (select from repositories r
-			where r.project_id = $1 and ($2 or r.public or exists (select from grants g
-				where g.user_id = $3 and g.level = 'repository' and g.target = r.id)))`,
+			where r.project_id = $1 and ($2 or r.public or exists (select from access.holdings($3) g
+				where g.level = 'repository' and g.target = r.id)))`,
 		id, viewer.All, viewer.User)
 }
 
@@ -64,13 +64,12 @@ func (r *Reader) Readable(ctx context.Context, viewer Viewer, projects []domain.
 	readableProjects, readableRepositories = map[domain.ProjectID]bool{}, map[domain.RepositoryID]bool{}
 	rows, err := r.db.Query(ctx, `
 		select false, p.id from projects p
-		where p.id = any($3) and ($1 or p.public or exists (select from grants g
-			where g.user_id = $2 and g.level = 'project' and g.target = p.id))
+		where p.id = any($3) and ($1 or p.public or exists (select from access.holdings($2) g
+			where g.level = 'project' and g.target = p.id))
 		union all
 		select true, r.id from repositories r join projects p on p.id = r.project_id
-		where r.id = any($4) and ($1 or r.public or p.public or exists (select from grants g
-			where g.user_id = $2
-			and ((g.level = 'repository' and g.target = r.id) or (g.level = 'project' and g.target = p.id))))`,
+		where r.id = any($4) and ($1 or r.public or p.public or exists (select from access.holdings($2) g
+			where ((g.level = 'repository' and g.target = r.id) or (g.level = 'project' and g.target = p.id))))`,
 		viewer.All, viewer.User, projects, repositories)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the catalog: %w", err)
@@ -124,10 +123,10 @@ func (r *Reader) Repositories(ctx context.Context, f RepositoryFilter, page Page
 		from repositories r join projects p on p.id = r.project_id
 		where ($1
 			or ($3 <= 1 and (r.public or p.public))
-			or r.id in (select g.target from grants g
-				where g.user_id = $2 and g.level = 'repository' and g.rank >= $3)
-			or p.id in (select g.target from grants g
-				where g.user_id = $2 and g.level = 'project' and g.rank >= $3))
+			or r.id in (select g.target from access.holdings($2) g
+				where g.level = 'repository' and g.rank >= $3)
+			or p.id in (select g.target from access.holdings($2) g
+				where g.level = 'project' and g.rank >= $3))
 		and ($4 = 0 or p.id = $4)
 		and ($5 = '' or p.key = upper($5))
 		and ($6 = '' or position(lower($6) in lower(p.name)) > 0)
