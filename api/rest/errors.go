@@ -36,6 +36,7 @@ var missing = map[string]string{
 	"project":    "com.atlassian.bitbucket.project.NoSuchProjectException",
 	"repository": "com.atlassian.bitbucket.repository.NoSuchRepositoryException",
 	"user":       "com.atlassian.bitbucket.user.NoSuchUserException",
+	"sshKey":     "com.atlassian.bitbucket.NoSuchEntityException",
 	"token":      "com.atlassian.bitbucket.NoSuchEntityException",
 	"branch":     "com.atlassian.bitbucket.repository.NoSuchBranchException",
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",

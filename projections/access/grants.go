@@ -58,7 +58,7 @@ func (r *Reader) Grants(ctx context.Context, target access.Target, text string, 
 		return g, err
 	}, `
 		select `+userColumns+`, g.permission from grants g join users u on u.id = g.user_id
-		where g.level = $1 and g.target = $2
+		where g.level = $1 and g.target = $2 and not `+holder+`
 		and ($3 = '' or position(lower($3) in lower(u.name)) > 0 or position(lower($3) in lower(u.display_name)) > 0
 			or position(lower($3) in lower(u.email)) > 0)
 		order by lower(u.name) collate "C" offset `, level, id, text)

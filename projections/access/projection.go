@@ -14,7 +14,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 )
 
-// Projection keeps the tables of users, tokens and grants. It implements
+// Projection keeps the tables of users, tokens, SSH keys and grants. It implements
 // eventstore.Inline.
 type Projection struct{}
 
@@ -22,15 +22,15 @@ type Projection struct{}
 func (Projection) Name() string { return "access" }
 
 // Tables implements eventstore.Inline.
-func (Projection) Tables() []string { return []string{"users", "tokens", "grants"} }
+func (Projection) Tables() []string { return []string{"users", "tokens", "grants", "ssh_keys"} }
 
 // Needs implements eventstore.Inline.
 func (Projection) Needs(eventType string) bool {
 	return strings.HasPrefix(eventType, "user.") || strings.HasPrefix(eventType, "account.") || strings.HasPrefix(eventType, "access.")
 }
 
-// Apply implements eventstore.Inline. A name that is taken, a second set-up and the
-// loss of the last system administrator are *domain.ConflictError.
+// Apply implements eventstore.Inline. A name or SSH key that is taken, a second set-up and
+// the loss of the last system administrator are *domain.ConflictError.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
 	for _, recorded := range events {
 		if err := apply(ctx, tx, recorded); err != nil {
@@ -70,6 +70,10 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 			int64(e.ID), e.Details.Name, texts(e.Permissions))
 	case account.TokenRevoked:
 		return exec(ctx, tx, `delete from tokens where id = $1`, int64(e.ID))
+	case account.SSHKeyAdded:
+		return addSSHKey(ctx, tx, e, recorded.At)
+	case account.SSHKeyRemoved:
+		return removeSSHKey(ctx, tx, e)
 	case access.Granted:
 		level, target := address(e.Target)
 		err := exec(ctx, tx, `
@@ -110,6 +114,9 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 		return err
 	}
 	if err := exec(ctx, tx, `delete from tokens where user_id = $1`, id); err != nil {
+		return err
+	}
+	if err := eraseSSHKeys(ctx, tx, id); err != nil {
 		return err
 	}
 	p := named(id, account.Profile{})
@@ -176,6 +183,8 @@ func refusal(err error, recorded domain.Recorded) error {
 		switch {
 		case broken.ConstraintName == "users_name", broken.ConstraintName == "users_slug":
 			return domain.Conflict("name", "This user name is already in use.")
+		case broken.ConstraintName == "ssh_keys_fingerprint":
+			return domain.Conflict("text", "This SSH key has already been added to Annal.")
 		case broken.ConstraintName == "users_set_up":
 			return domain.Conflict("", "Annal has been set up already.")
 		case strings.HasSuffix(broken.ConstraintName, "_user_id_fkey"):

@@ -45,6 +45,10 @@ func NewReader(db Querier) *Reader { return &Reader{db: db} }
 
 const licensedColumn = `exists (select from grants g where g.user_id = u.id and g.level = 'global')`
 
+// holder is true for users that nobody is and that nobody manages as users: those of access
+// keys and of projects' and repositories' tokens.
+const holder = `u.type in ('KEY', 'TOKEN')`
+
 const userColumns = `u.id, u.name, u.slug, u.display_name, u.email, u.type, u.active`
 
 // User finds a user by his number. The error is a *domain.NotFoundError if there is
@@ -56,13 +60,13 @@ func (r *Reader) User(ctx context.Context, id domain.UserID) (User, error) {
 // UserByName finds a user by his name, whatever its case. The error is a
 // *domain.NotFoundError if there is none.
 func (r *Reader) UserByName(ctx context.Context, name string) (User, error) {
-	return one(ctx, r.db, scanUser, noUser(name), `select `+userColumns+` from users u where lower(u.name) = lower($1)`, name)
+	return one(ctx, r.db, scanUser, noUser(name), `select `+userColumns+` from users u where lower(u.name) = lower($1) and not `+holder, name)
 }
 
 // UserBySlug finds a user by his slug, whatever its case. The error is a
 // *domain.NotFoundError if there is none.
 func (r *Reader) UserBySlug(ctx context.Context, slug string) (User, error) {
-	return one(ctx, r.db, scanUser, noUser(slug), `select `+userColumns+` from users u where u.slug = $1`, strings.ToLower(slug))
+	return one(ctx, r.db, scanUser, noUser(slug), `select `+userColumns+` from users u where u.slug = $1 and not `+holder, strings.ToLower(slug))
 }
 
 // LoginByName finds what is needed to log a user in by his name, whatever its case.
@@ -108,7 +112,7 @@ type UserFilter struct {
 // Users lists users by name. more says that the list goes on behind the page.
 func (r *Reader) Users(ctx context.Context, f UserFilter, page Page) (list []User, more bool, err error) {
 	sql := `select ` + userColumns + ` from users u
-		where ($1 = '' or position(lower($1) in lower(u.name)) > 0 or position(lower($1) in lower(u.display_name)) > 0
+		where not ` + holder + ` and ($1 = '' or position(lower($1) in lower(u.name)) > 0 or position(lower($1) in lower(u.display_name)) > 0
 			or position(lower($1) in lower(u.email)) > 0)`
 	args := []any{f.Text}
 	for _, q := range f.Requirements[:min(len(f.Requirements), MaxRequirements)] {
