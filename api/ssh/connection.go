@@ -20,7 +20,7 @@ const maxTries = 20
 
 func (s *Server) serverConfig() *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
-		Config:                  ssh.Config{KeyExchanges: keyExchanges, Ciphers: ciphers, MACs: macs},
+		Config:                  ssh.Config{KeyExchanges: keyExchanges, Ciphers: s.Ciphers, MACs: macs},
 		PublicKeyAuthAlgorithms: publicKeyAlgos,
 		MaxAuthTries:            maxTries,
 		ServerVersion:           "SSH-2.0-Annal",
@@ -137,8 +137,11 @@ func (c *connection) logIn() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ss
 	config.VerifiedPublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 		return &ssh.Permissions{ExtraData: map[any]any{signedWith{}: key.Marshal()}}, nil
 	}
-	conn, channels, requests, err := ssh.NewServerConn(timedConn{c.conn, c.server.Idle}, &config)
+	gather := newGatherConn(c.conn, c.server.Idle)
+	c.working.Go(gather.send)
+	conn, channels, requests, err := ssh.NewServerConn(gather, &config)
 	if err != nil {
+		_ = gather.Close() // so that it ends
 		return nil, nil, nil, err
 	}
 	key, ok := conn.Permissions.ExtraData[signedWith{}].([]byte)

@@ -45,6 +45,7 @@ type Config struct {
 	Repositories Repositories
 	gitserver.Engine
 	HostKeys []ssh.Signer
+	Ciphers  []string // of the list Ciphers; default DefaultCiphers
 	// Commands are those beside Git's own, by name.
 	Commands map[string]Command
 	Log      *slog.Logger // default slog.Default()
@@ -93,6 +94,9 @@ func New(c Config) *Server {
 	c.Sessions = cmp.Or(c.Sessions, 1024)
 	c.SessionsPerKey = cmp.Or(c.SessionsPerKey, 256)
 	c.Refusals = cmp.Or(c.Refusals, 100)
+	if len(c.Ciphers) == 0 {
+		c.Ciphers = DefaultCiphers
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -2,22 +2,8 @@ package ssh
 
 import (
 	"io"
-	"net"
 	"time"
 )
-
-// timedConn gives a client the time in which it has to take what is sent, whatever that is.
-type timedConn struct {
-	net.Conn
-	idle time.Duration
-}
-
-func (c timedConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.idle)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
-}
 
 // stream is a channel whose client has only so long to send or take something. One goroutine
 // may read while another writes.

@@ -31,6 +31,7 @@ type settings struct {
 	BaseURL    string `help:"URL that users reach Annal by, used in links and clone URLs. Default: http://localhost and the HTTP port." placeholder:"URL" env:"ANNAL_BASE_URL"`
 
 	SSHURL           string   `help:"URL that users reach Git over SSH by, used in clone URLs. Default: ssh://git@, the host of base-url and the SSH port." placeholder:"URL" env:"ANNAL_SSH_URL"`
+	SSHCiphers       []string `help:"Ciphers offered to SSH clients; others than the two by default take more of the processor." default:"aes128-gcm@openssh.com,aes256-gcm@openssh.com" placeholder:"NAME,..." env:"ANNAL_SSH_CIPHERS"`
 	SSHProxyProtocol []string `help:"Networks of balancers whose SSH connections say by the PROXY protocol (v1, v2) where they come from." placeholder:"CIDR,..." env:"ANNAL_SSH_PROXY_PROTOCOL"`
 
 	ClusterName     string   `help:"Name that nodes of one cluster share." default:"annal" placeholder:"NAME" env:"ANNAL_CLUSTER_NAME"`

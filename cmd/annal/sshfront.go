@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +108,11 @@ func (s *settings) checkSSH() error {
 			return &settingError{"ssh-proxy-protocol", network, "use networks such as 10.0.0.0/8"}
 		}
 	}
+	for _, cipher := range s.SSHCiphers {
+		if !slices.Contains(ssh.Ciphers, cipher) {
+			return &settingError{"ssh-ciphers", cipher, "use some of " + strings.Join(ssh.Ciphers, ", ")}
+		}
+	}
 	return checkURL("ssh-url", s.SSHURL, []string{"ssh"})
 }
 
@@ -133,7 +139,7 @@ func (n *node) sshServer(engine gitserver.Engine, open repositories, who *creden
 	}, []string{"command", "exit"})
 	server := ssh.New(ssh.Config{
 		Keys: sshKeys{who, access.NewUses(n.pool), n.log}, Repositories: overSSH{open, who}, Engine: engine,
-		HostKeys: n.hostKeys, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Idle: n.settings.Limits.ClientIdle,
+		HostKeys: n.hostKeys, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Idle: n.settings.Limits.ClientIdle,
 		Observe: func(command string, exit int, took time.Duration) {
 			requests.WithLabelValues(command, strconv.Itoa(exit)).Observe(took.Seconds())
 		},
