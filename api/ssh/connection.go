@@ -59,7 +59,7 @@ func newConnection(s *Server, conn net.Conn) *connection {
 	return &connection{server: s, conn: conn, ctx: ctx, cancel: cancel}
 }
 
-// cut ends the connection at once.
+// cut ends the connection at once. It takes no lock.
 func (c *connection) cut() {
 	c.cancel()
 	_ = c.conn.Close()
@@ -221,7 +221,7 @@ func (c *connection) end() {
 	}
 	c.rest.Reset(c.server.Rest)
 	if c.draining {
-		go c.cut() // ends at once; the lock is held
+		c.cut()
 	}
 }
 

@@ -103,8 +103,8 @@ func (c *sshClient) ssh(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	host, port, _ := net.SplitHostPort(strings.TrimPrefix(c.url, "ssh://git@"))
-	words := append(strings.Fields(c.command())[1:], "-p", port, "git@"+host)
-	command := exec.CommandContext(ctx, "ssh", append(words, args...)...)
+	words := strings.Fields(c.command() + " -p " + port + " git@" + host)
+	command := exec.CommandContext(ctx, words[0], append(words[1:], args...)...)
 	command.Env = environment()
 	out, err := command.CombinedOutput()
 	var exit *exec.ExitError
@@ -246,4 +246,56 @@ func TestAccessKeys(t *testing.T) {
 	n.annal("projections", "rebuild", "access")
 	n.annal("projections", "verify", "access")
 	c.must(dir, "ls-remote", two)
+}
+
+// A connection that breaks in a push leaves nothing.
+func TestSSHPushBrokenOff(t *testing.T) {
+	t.Parallel()
+	n := start(t, newHome(t))
+	n.repository("repo")
+	c := newSSHClient(t, n)
+	c.add()
+	dir := work(t)
+	url := c.url + "/prj/repo.git"
+	c.must(dir, "push", "-q", url, "main")
+	head, before := git(t, dir, "rev-parse", "HEAD"), len(n.events())
+
+	host, port, _ := net.SplitHostPort(strings.TrimPrefix(c.url, "ssh://git@"))
+	client := exec.CommandContext(t.Context(), "ssh", append(strings.Fields(c.command())[1:], "-p", port, "git@"+host, "git-receive-pack '/prj/repo.git'")...)
+	client.Env = environment()
+	in, err := client.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := client.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	command := strings.Repeat("0", 40) + " " + head + " refs/heads/broken\x00 report-status"
+	_, err = fmt.Fprintf(in, "%04x%s0000PACK\x00\x00\x00\x02\x00\x00\x00\x09", len(command)+4, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 4)); err != nil { // it is being served
+		t.Fatal(err)
+	}
+	_ = client.Process.Kill()
+	_ = client.Wait()
+	eventually(t, func() bool {
+		_, metrics := n.request("", "", "GET", "/metrics", nil)
+		return strings.Contains(metrics, "annal_ssh_connections 0\n") && strings.Contains(metrics, `command="git-receive-pack",exit="1"`)
+	})
+	if after := len(n.events()); after != before {
+		t.Errorf("%d events, and %d before", after, before)
+	}
+	if junk := quarantines(t, n.home); len(junk) > 0 {
+		t.Errorf("left in quarantine: %v", junk)
+	}
+	if out := c.must(dir, "ls-remote", url, "refs/heads/broken"); out != "" {
+		t.Errorf("the branch is there: %s", out)
+	}
+	c.must(dir, "push", "-q", url, "main:refs/heads/broken")
 }
