@@ -75,7 +75,7 @@ const ClusterStream Stream = "cluster"
 // Metadata says who caused an event and how.
 type Metadata struct {
 	Actor       UserID // 0: nobody logged in, or the system itself
-	Auth        string // "password", "token:<id>", "setup", "system", "" for anonymous
+	Auth        string // "password", "token:<id>", "ssh-key:<id>", "setup", "system", "" for anonymous
 	Address     string // remote address; personal data, kept beside the log
 	RequestID   string
 	Correlation string // id shared by everything one outside request set off

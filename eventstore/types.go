@@ -45,6 +45,8 @@ func Types() *Registry {
 	Register[account.TokenCreated](r)
 	Register[account.TokenChanged](r)
 	Register[account.TokenRevoked](r)
+	Register[account.SSHKeyAdded](r)
+	Register[account.SSHKeyRemoved](r)
 	Register[account.Erased](r)
 
 	Register[access.Granted](r)

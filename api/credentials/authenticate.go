@@ -26,7 +26,7 @@ type Caller struct {
 	// Scopes are what a token is limited to; nil for a password. They say nothing
 	// about what the user himself may do.
 	Scopes []rights.Permission
-	Until  time.Time // when the token ends; zero: never, or a password
+	Until  time.Time // when the token or key ends; zero: never, or a password
 }
 
 // Anonymous reports whether nobody logged in.

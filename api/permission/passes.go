@@ -1,11 +1,11 @@
 package permission
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +21,15 @@ type Log interface {
 	Unchanged(since int64, repository domain.RepositoryID) bool
 }
 
+// Asker is who asks, before anybody has found out who that is.
+type Asker struct {
+	// Proof is what he proves himself by, and of what kind it is: the same proof is that of
+	// the same caller, as long as nothing is decided.
+	Kind, Proof string
+	// Find finds him. Its errors are those of Authenticator.
+	Find func(ctx context.Context) (credentials.Caller, error)
+}
+
 // Pass is a verdict: this caller may do this with this repository, unless something has
 // been decided since.
 type Pass struct {
@@ -34,11 +43,10 @@ type Pass struct {
 // fetch come again. What it remembers is named by a keyed hash of the caller's
 // credentials, and it remembers no refusal. It is safe for concurrent use.
 type Gate struct {
-	log         Log
-	credentials *credentials.Authenticator
-	judge       Judge
-	now         func() time.Time
-	key         [sha256.Size]byte
+	log   Log
+	judge Judge
+	now   func() time.Time
+	key   [sha256.Size]byte
 
 	mu         sync.Mutex
 	young, old map[passKey]*Pass
@@ -51,19 +59,19 @@ type passKey [sha256.Size]byte
 const passesPerRound = 4096
 
 // NewGate makes a Gate. now may be nil.
-func NewGate(log Log, authenticator *credentials.Authenticator, judge Judge, now func() time.Time) *Gate {
+func NewGate(log Log, judge Judge, now func() time.Time) *Gate {
 	if now == nil {
 		now = time.Now
 	}
-	g := &Gate{log: log, credentials: authenticator, judge: judge, now: now, young: map[passKey]*Pass{}}
+	g := &Gate{log: log, judge: judge, now: now, young: map[passKey]*Pass{}}
 	_, _ = rand.Read(g.key[:]) // never fails: it ends the program instead
 	return g
 }
 
 // Remembered returns a pass that was given before, nil if there is none. It is of no use
 // before Holds has said so, after the log was asked for what is new.
-func (g *Gate) Remembered(r *http.Request, project, slug string, need rights.Permission) *Pass {
-	key := g.keyOf(r, project, slug, need)
+func (g *Gate) Remembered(asker Asker, project, slug string, need rights.Permission) *Pass {
+	key := g.keyOf(asker, project, slug, need)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	pass := g.young[key]
@@ -81,20 +89,20 @@ func (g *Gate) Holds(p *Pass) bool {
 	return g.log.Unchanged(p.since, p.Repository) && (p.Caller.Until.IsZero() || g.now().Before(p.Caller.Until))
 }
 
-// Judge finds out who sends a request, and judges whether he may do something with a
-// repository. Errors are those of Authenticator.Authenticate and Judge.Repository.
-func (g *Gate) Judge(r *http.Request, project, slug string, need rights.Permission) (*Pass, error) {
+// Judge finds out who asks, and judges whether he may do something with a repository.
+// Errors are those of asker.Find and Judge.Repository.
+func (g *Gate) Judge(ctx context.Context, asker Asker, project, slug string, need rights.Permission) (*Pass, error) {
 	since := g.log.KnownHead()
-	caller, err := g.credentials.Authenticate(r)
+	caller, err := asker.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := g.judge.Repository(r.Context(), caller, project, slug, need)
+	found, err := g.judge.Repository(ctx, caller, project, slug, need)
 	if err != nil {
 		return nil, err
 	}
 	pass := &Pass{Caller: caller, Repository: found.ID, since: since}
-	key := g.keyOf(r, project, slug, need)
+	key := g.keyOf(asker, project, slug, need)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.insert(key, pass)
@@ -111,10 +119,10 @@ func (g *Gate) insert(key passKey, pass *Pass) {
 
 // keyOf names what is asked. A stranger cannot work out what lies under which key, so it
 // does not matter that finding one takes less time than finding none.
-func (g *Gate) keyOf(r *http.Request, project, slug string, need rights.Permission) (key passKey) {
+func (g *Gate) keyOf(asker Asker, project, slug string, need rights.Permission) (key passKey) {
 	mac := hmac.New(sha256.New, g.key[:])
 	var length [8]byte
-	for _, part := range [...]string{r.Header.Get("Authorization"), strings.ToUpper(project), strings.ToLower(slug), string(need)} {
+	for _, part := range [...]string{asker.Kind, asker.Proof, strings.ToUpper(project), strings.ToLower(slug), string(need)} {
 		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
 		mac.Write(length[:])
 		mac.Write([]byte(part))

@@ -1,6 +1,7 @@
 package permission_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -49,7 +50,10 @@ func TestGate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	who := credentials.New(judge.Users, credentials.Options{Now: clock})
-	gate := permission.NewGate(here, who, judge, clock)
+	gate := permission.NewGate(here, judge, clock)
+	asker := func(r *http.Request) permission.Asker {
+		return permission.Asker{Kind: "http", Proof: r.Header.Get("Authorization"), Find: func(context.Context) (credentials.Caller, error) { return who.Authenticate(r) }}
+	}
 
 	password := func(id domain.UserID, text string) domain.Event {
 		hash, err := who.HashPassword(t.Context(), text)
@@ -81,21 +85,21 @@ func TestGate(t *testing.T) {
 	// remembered asks as a node does: is there a pass, and does it hold?
 	remembered := func(r *http.Request, slug string, need rights.Permission) bool {
 		t.Helper()
-		pass := gate.Remembered(r, "PRJ", slug, need)
+		pass := gate.Remembered(asker(r), "PRJ", slug, need)
 		require.NoError(t, here.Fresh(t.Context(), nil))
 		return pass != nil && gate.Holds(pass)
 	}
 	grant := func(r *http.Request, slug string, need rights.Permission) {
 		t.Helper()
 		require.False(t, remembered(r, slug, need))
-		_, err := gate.Judge(r, "prj", slug, need)
+		_, err := gate.Judge(t.Context(), asker(r), "prj", slug, need)
 		require.NoError(t, err)
 		require.True(t, remembered(r, slug, need))
 	}
 	refuse := func(r *http.Request, slug string, need rights.Permission) {
 		t.Helper()
 		require.False(t, remembered(r, slug, need))
-		_, err := gate.Judge(r, "PRJ", slug, need)
+		_, err := gate.Judge(t.Context(), asker(r), "PRJ", slug, need)
 		require.Error(t, err)
 		require.False(t, remembered(r, slug, need), "refusals are not remembered")
 	}

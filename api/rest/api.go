@@ -60,6 +60,8 @@ type Config struct {
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
 
+	SSHFingerprint string // of the first host key, as ssh-keygen -l shows it
+
 	Version     string // of the Bitbucket that clients shall take this for, such as 9.4.16
 	DisplayName string
 	BuildNumber string
@@ -97,7 +99,7 @@ func New(config Config) *API {
 	for _, routes := range [][]route{
 		a.propertyRoutes(), a.projectRoutes(), a.repositoryRoutes(), a.userRoutes(), a.adminUserRoutes(),
 		a.permissionRoutes(), a.groupRoutes(), a.memberRoutes(), a.groupPermissionRoutes(), a.defaultPermissionRoutes(), a.licenseRoutes(), a.accessRoutes(),
-		a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
+		a.tokenRoutes(), a.sshKeyRoutes(), a.accessKeyRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
 		a.documentRoutes(),

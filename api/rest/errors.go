@@ -37,6 +37,7 @@ var missing = map[string]string{
 	"repository": "com.atlassian.bitbucket.repository.NoSuchRepositoryException",
 	"user":       "com.atlassian.bitbucket.user.NoSuchUserException",
 	"group":      "com.atlassian.bitbucket.user.NoSuchGroupException",
+	"sshKey":     "com.atlassian.bitbucket.NoSuchEntityException",
 	"token":      "com.atlassian.bitbucket.NoSuchEntityException",
 	"branch":     "com.atlassian.bitbucket.repository.NoSuchBranchException",
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",

@@ -4,41 +4,38 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/annal-git/annal/domain"
-	"github.com/annal-git/annal/eventstore"
-	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/gitfs/admission"
-	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/receivepack"
-	"github.com/annal-git/annal/gitfs/store"
 	"github.com/annal-git/annal/gitfs/uploadpack"
 )
+
+// Repositories finds repositories and knows who may use them.
+type Repositories interface {
+	// Open looks up a repository for the caller of r, who wants to read or write
+	// it. The project is a key or ~user; it and the slug are as the URL has them,
+	// in any case, without .git. Errors: gitserver.ErrUnauthenticated,
+	// gitserver.ErrForbidden, *domain.NotFoundError if there is no such repository or the
+	// caller must not learn that there is.
+	Open(r *http.Request, project, repo string, write bool) (*gitserver.Access, error)
+}
 
 // Config is what a Handler needs. Zero values take the defaults named.
 type Config struct {
 	Repositories Repositories
-	Store        *store.Store
-	Upload       *uploadpack.Server
-	Receive      *receivepack.Server
-	Archives     *archive.Archiver
-	Log          *slog.Logger // default slog.Default()
-
-	// Gate lets in the requests that make a pack or bring one; nil lets in all.
-	Gate *admission.Gate
+	gitserver.Engine
+	Log *slog.Logger // default slog.Default()
 
 	// MaxFetchRequest bounds the body of a fetch when it is unpacked, in bytes;
 	// default 16 MiB.
@@ -87,11 +84,9 @@ func (h *Handler) Register(g *echo.Group) {
 	route(uploadArchive, http.MethodPost, h.handleUploadArchive)
 	// Everything that only a client without the smart protocol would ask for.
 	g.Any("/:project/:repo/*", func(c echo.Context) error {
-		return h.refuse(c, http.StatusNotFound, notFound)
+		return h.refuse(c, http.StatusNotFound, gitserver.NotFound)
 	})
 }
-
-const notFound = "Repository not found."
 
 // handleInfoRefs answers the first request of a fetch or push.
 func (h *Handler) handleInfoRefs(c echo.Context) error {
@@ -103,7 +98,7 @@ func (h *Handler) handleInfoRefs(c echo.Context) error {
 		return h.refuse(c, http.StatusBadRequest, "Unknown Git service.")
 	}
 	write := service == receivePack
-	return h.open(c, write, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+	return h.open(c, write, func(ctx context.Context, r *gitserver.Repository) error {
 		if service == "" {
 			return h.refuse(c, http.StatusForbidden, "The dumb HTTP protocol is not served here. Use a newer Git.")
 		}
@@ -118,10 +113,10 @@ func (h *Handler) handleInfoRefs(c echo.Context) error {
 			}
 		}
 		if write {
-			return h.Receive.Advertise(ctx, w, h.receiveRepository(c, a, snapshot, objects),
+			return h.Receive.Advertise(ctx, w, r.ForReceive(),
 				receivepack.Transport{Version: version, Stateless: true})
 		}
-		return h.Upload.Advertise(ctx, w, h.uploadRepository(c, a, snapshot, objects),
+		return h.Upload.Advertise(ctx, w, r.ForUpload(),
 			uploadpack.Transport{Version: version, Stateless: true})
 	})
 }
@@ -131,14 +126,14 @@ func (h *Handler) handleUploadPack(c echo.Context) error {
 	if reason := disagrees(c, uploadPack); reason != "" {
 		return h.refuse(c, http.StatusBadRequest, reason)
 	}
-	return h.open(c, false, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+	return h.open(c, false, func(ctx context.Context, r *gitserver.Repository) error {
 		body, ok := h.body(c, h.MaxFetchRequest)
 		if !ok {
 			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-upload-pack-result")
-		return h.Upload.Serve(ctx, body, h.writer(c), h.uploadRepository(c, a, snapshot, objects),
+		return h.Upload.Serve(ctx, body, h.writer(c), r.ForUpload(),
 			uploadpack.Transport{Version: version, Stateless: true})
 	})
 }
@@ -148,13 +143,13 @@ func (h *Handler) handleUploadArchive(c echo.Context) error {
 	if reason := disagrees(c, uploadArchive); reason != "" {
 		return h.refuse(c, http.StatusBadRequest, reason)
 	}
-	return h.open(c, false, func(ctx context.Context, _ *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+	return h.open(c, false, func(ctx context.Context, r *gitserver.Repository) error {
 		body, ok := h.body(c, h.MaxFetchRequest)
 		if !ok {
 			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
 		}
 		h.begin(c, "application/x-git-upload-archive-result")
-		return h.Archives.Serve(ctx, body, h.writer(c), snapshot, objects)
+		return h.Archives.Serve(ctx, body, h.writer(c), r.Snapshot, r.Objects)
 	})
 }
 
@@ -163,38 +158,26 @@ func (h *Handler) handleReceivePack(c echo.Context) error {
 	if reason := disagrees(c, receivePack); reason != "" {
 		return h.refuse(c, http.StatusBadRequest, reason)
 	}
-	return h.open(c, true, func(ctx context.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) error {
+	return h.open(c, true, func(ctx context.Context, r *gitserver.Repository) error {
 		body, ok := h.body(c, 0)
 		if !ok {
 			return h.refuse(c, http.StatusUnsupportedMediaType, unknownEncoding)
 		}
 		version := protocol.ParseVersion(c.Request().Header.Get("Git-Protocol"))
 		h.begin(c, "application/x-git-receive-pack-result")
-		return h.Receive.Serve(ctx, body, h.writer(c), h.receiveRepository(c, a, snapshot, objects),
+		return h.Receive.Serve(ctx, body, h.writer(c), r.ForReceive(),
 			receivepack.Transport{Version: version, Stateless: true})
 	})
 }
 
-func (h *Handler) uploadRepository(c echo.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *uploadpack.Repository {
-	return &uploadpack.Repository{Snapshot: snapshot, Objects: objects, Hides: a.Hides, RecentTips: a.RecentTips, Past: a.Past, Admit: h.admit(c, a)}
-}
-
-func (h *Handler) receiveRepository(c echo.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
-	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, RecentTips: a.RecentTips, Allow: a.Allow, Commit: a.Commit, Admit: h.admit(c, a)}
-}
-
-// admit returns what has a request wait for its turn. Who does not say who he is queues by
-// his address. A client that is asked to come back later learns when.
-func (h *Handler) admit(c echo.Context, a *Access) func(context.Context) (func(), error) {
-	if h.Gate == nil {
-		return nil
+// tellBusy has a client that is asked to come back later learn when.
+func tellBusy(c echo.Context, r *gitserver.Repository) {
+	enter := r.Admit
+	if enter == nil {
+		return
 	}
-	return func(ctx context.Context) (leave func(), err error) {
-		name := "user " + a.User
-		if a.User == "" {
-			name = "address " + clientAddress(c.Request())
-		}
-		leave, err = h.Gate.Enter(ctx, name)
+	r.Admit = func(ctx context.Context) (leave func(), err error) {
+		leave, err = enter(ctx)
 		var busy *admission.BusyError
 		if errors.As(err, &busy) && !c.Response().Committed {
 			c.Response().Status = http.StatusTooManyRequests
@@ -213,12 +196,12 @@ func clientAddress(r *http.Request) string {
 }
 
 // open looks up the repository, pins it and calls serve.
-func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *Access, *gitfs.Snapshot, *store.Objects) error) error {
-	project, repo, moment, ok := names(c)
+func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *gitserver.Repository) error) error {
+	name, ok := nameOf(c)
 	if !ok {
-		return h.refuse(c, http.StatusNotFound, notFound)
+		return h.refuse(c, http.StatusNotFound, gitserver.NotFound)
 	}
-	access, err := h.Repositories.Open(c.Request(), project, repo, write && moment == "")
+	access, err := h.Repositories.Open(c.Request(), name.Project, name.Repo, write && name.Moment == "")
 	if err != nil {
 		return h.fail(c, err)
 	}
@@ -227,68 +210,36 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 		c.Response().Header().Set("X-AUSERID", access.UserID)
 	}
 	ctx := c.Request().Context()
-	snapshot, err := h.snapshot(ctx, access, moment)
-	if err == nil && write && moment != "" {
-		return h.refuse(c, http.StatusForbidden, fmt.Sprintf(
-			"This is the repository as it was at %s, which nobody can change. Push to it without the @ and what follows.", moment))
+	r, err := h.Pin(ctx, access, name.Moment, clientAddress(c.Request()), write)
+	var past *gitserver.PastError
+	if errors.As(err, &past) {
+		return h.refuse(c, http.StatusForbidden, past.Error())
 	}
 	if err != nil {
 		return h.fail(c, err)
 	}
-	objects, err := h.Store.Objects(ctx, snapshot.Storage, snapshot.Packs)
-	if err != nil {
-		return h.fail(c, err)
-	}
-	defer objects.Release()
+	defer r.Close()
 	defer h.endDeadlines(c)
-	if err := serve(ctx, access, snapshot, objects); err != nil {
+	tellBusy(c, r)
+	if err := serve(ctx, r); err != nil {
 		// The client has been told in its own protocol.
 		h.log(c, err)
 	}
 	return nil
 }
 
-// snapshot is the repository as it is, or as it was at a moment.
-func (h *Handler) snapshot(ctx context.Context, a *Access, moment string) (*gitfs.Snapshot, error) {
-	if moment == "" {
-		return a.Snapshot(ctx)
-	}
-	a.RecentTips = nil // of now
-	past := a.Past
-	a.Past = nil // has been chosen
-	return past(ctx, moment)
-}
-
-// names returns the project and repository of a URL, and the moment that follows an @ if
-// the repository is asked for as it was. Everything that no name can hold is refused here,
-// once, after decoding.
-func names(c echo.Context) (project, repo, moment string, ok bool) {
-	project, repo = c.Param("project"), c.Param("repo")
+// nameOf returns the name of the repository in a URL.
+func nameOf(c echo.Context) (gitserver.Name, bool) {
+	project, repo := c.Param("project"), c.Param("repo")
 	if c.Request().URL.RawPath != "" { // else it has been decoded
 		var errs [2]error
 		project, errs[0] = url.PathUnescape(project)
 		repo, errs[1] = url.PathUnescape(repo)
 		if errors.Join(errs[:]...) != nil {
-			return "", "", "", false
+			return gitserver.Name{}, false
 		}
 	}
-	if suffix := len(repo) - len(".git"); suffix > 0 && strings.EqualFold(repo[suffix:], ".git") {
-		repo = repo[:suffix]
-	}
-	repo, moment, past := strings.Cut(repo, "@")
-	ok = plain(strings.TrimPrefix(project, "~")) && plain(repo) && past == (moment != "") && len(moment) <= maxName
-	return project, repo, moment, ok
-}
-
-const maxName = 255
-
-func plain(name string) bool {
-	if name == "" || len(name) > maxName || strings.Trim(name, ".") == "" {
-		return false
-	}
-	return strings.IndexFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-@", r)
-	}) < 0
+	return gitserver.ParseName(project, repo)
 }
 
 // oneService returns the service that a query names, "" if none. It is not ok to
@@ -338,51 +289,22 @@ func (h *Handler) refuse(c echo.Context, status int, message string) error {
 
 // fail answers with the status that fits to an error.
 func (h *Handler) fail(c echo.Context, err error) error {
-	var missing *domain.NotFoundError
-	var invalid *domain.InvalidError
-	var conflict *domain.ConflictError
-	var unavailable *store.UnavailableError
-	switch {
-	case errors.Is(err, ErrUnauthenticated):
-		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="Annal"`)
-		return h.refuse(c, http.StatusUnauthorized, "Authentication required.")
-	case errors.Is(err, ErrForbidden):
-		return h.refuse(c, http.StatusForbidden, "You are not permitted to do this.")
-	case errors.As(err, &invalid):
-		return h.refuse(c, http.StatusNotFound, invalid.Message)
-	case errors.As(err, &missing) && missing.What == "position":
-		return h.refuse(c, http.StatusNotFound, missing.Message)
-	case errors.As(err, &missing):
-		// Whatever is missing: nobody is to learn how far the search came.
-		return h.refuse(c, http.StatusNotFound, notFound)
-	case errors.As(err, &conflict):
-		return h.refuse(c, http.StatusConflict, conflict.Message)
-	case errors.As(err, &unavailable):
+	problem := gitserver.Explain(err)
+	if problem.Ours {
 		h.log(c, err)
-		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
-		return h.refuse(c, http.StatusServiceUnavailable, "The repository cannot be read at the moment. Try again later.")
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		h.log(c, err)
-		return h.refuse(c, http.StatusServiceUnavailable, "This server has no room left. Tell its operator.")
-	case eventstore.Outage(err):
-		h.log(c, err)
-		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
-		return h.refuse(c, http.StatusServiceUnavailable, "The database does not answer at the moment. Try again in a few seconds.")
 	}
-	h.log(c, err)
-	return h.refuse(c, http.StatusInternalServerError, "Internal server error.")
+	if problem.Status == http.StatusUnauthorized {
+		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="Annal"`)
+	}
+	if problem.Retry {
+		c.Response().Header().Set(echo.HeaderRetryAfter, "5")
+	}
+	return h.refuse(c, problem.Status, problem.Message)
 }
 
-// log writes down an error: what a client did wrong in detail, what went wrong
-// here as a warning.
+// log writes down an error.
 func (h *Handler) log(c echo.Context, err error) {
 	ctx := c.Request().Context()
-	var refusal *protocol.Refusal
-	var format *pktline.FormatError
-	level := slog.LevelWarn
-	if errors.As(err, &refusal) || errors.As(err, &format) || ctx.Err() != nil {
-		level = slog.LevelDebug
-	}
-	h.Log.Log(ctx, level, "git request failed", "method", c.Request().Method, "path", c.Path(),
+	h.Log.Log(ctx, gitserver.Level(ctx, err), "git request failed", "method", c.Request().Method, "path", c.Path(),
 		"project", c.Param("project"), "repository", c.Param("repo"), "error", err)
 }

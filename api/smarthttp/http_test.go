@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/gitfstest"
 )
@@ -48,7 +48,7 @@ func pkt(line string) string { return fmt.Sprintf("%04x%s", len(line)+4, line) }
 // What an operator can mend is said, and not where.
 func TestNoRoom(t *testing.T) {
 	s := serve(t, "")
-	s.allow(func(a *smarthttp.Access) {
+	s.allow(func(a *gitserver.Access) {
 		a.Snapshot = func(context.Context) (*gitfs.Snapshot, error) {
 			return nil, &fs.PathError{Op: "write", Path: "/secret/place", Err: syscall.ENOSPC}
 		}

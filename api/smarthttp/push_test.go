@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/smarthttp"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
@@ -172,7 +173,7 @@ func TestPushOptions(t *testing.T) {
 
 func TestRefusedPushes(t *testing.T) {
 	s := serve(t, gitfstest.NewRepository(t, 30))
-	s.allow(func(a *smarthttp.Access) {
+	s.allow(func(a *gitserver.Access) {
 		a.Allow = func(_ context.Context, u git.RefUpdate) string {
 			if u.Name == "refs/heads/protected" {
 				return "the branch is protected"
@@ -356,7 +357,7 @@ func TestCommitThatFails(t *testing.T) {
 		"The repository was archived.":     domain.Conflict("", "The repository was archived."),
 		"could not be stored: sync failed": &store.PublishError{Step: "sync", Err: errors.New("relation")},
 	} {
-		s.allow(func(a *smarthttp.Access) {
+		s.allow(func(a *gitserver.Access) {
 			a.Commit = func(context.Context, repository.PushRefs) ([]git.RefResult, error) { return nil, err }
 		})
 		out, failed := gitfstest.TryGit(t, dir, nil, "push", "origin", "HEAD")

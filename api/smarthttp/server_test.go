@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/goleak"
 
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/smarthttp"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/gitfs/archive"
@@ -28,27 +29,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type site struct {
 	*httptest.Server
 	memory *gitfstest.Memory
-	access atomic.Pointer[func(*smarthttp.Access)] // may change what is allowed
+	access atomic.Pointer[func(*gitserver.Access)] // may change what is allowed
 }
 
 // allow has change decide what is allowed from now on.
-func (s *site) allow(change func(*smarthttp.Access)) { s.access.Store(&change) }
+func (s *site) allow(change func(*gitserver.Access)) { s.access.Store(&change) }
 
-func (s *site) Open(r *http.Request, project, repo string, write bool) (*smarthttp.Access, error) {
+func (s *site) Open(r *http.Request, project, repo string, write bool) (*gitserver.Access, error) {
 	user, password, given := r.BasicAuth()
 	if given && (user != "writer" && user != "reader" || password != "secret") {
-		return nil, smarthttp.ErrUnauthenticated
+		return nil, gitserver.ErrUnauthenticated
 	}
 	if !strings.EqualFold(project, "PRJ") && project != "~user" || !strings.EqualFold(repo, "repo") {
 		return nil, domain.NotFound("repository", "There is no such repository.")
 	}
 	if write && !given {
-		return nil, smarthttp.ErrUnauthenticated
+		return nil, gitserver.ErrUnauthenticated
 	}
 	if write && user != "writer" {
-		return nil, smarthttp.ErrForbidden
+		return nil, gitserver.ErrForbidden
 	}
-	access := &smarthttp.Access{Snapshot: s.memory.Snapshot, Commit: s.memory.Commit}
+	access := &gitserver.Access{Snapshot: s.memory.Snapshot, Commit: s.memory.Commit}
 	if change := s.access.Load(); change != nil {
 		(*change)(access)
 	}
@@ -82,10 +83,12 @@ func serveMemory(t testing.TB, objects *store.Store, memory *gitfstest.Memory, c
 	t.Cleanup(packs.Close)
 	config := smarthttp.Config{
 		Repositories: s,
-		Store:        objects,
-		Upload:       uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits, Packs: packs}),
-		Archives:     archive.NewArchiver(objects),
-		Receive:      receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
+		Engine: gitserver.Engine{
+			Store:    objects,
+			Upload:   uploadpack.New(uploadpack.Config{Agent: "annal/test", Commits: commits, Packs: packs}),
+			Archives: archive.NewArchiver(objects),
+			Receive:  receivepack.New(receivepack.Config{Agent: "annal/test", Commits: commits, Store: objects}),
+		},
 	}
 	for _, f := range change {
 		f(&config)

@@ -9,14 +9,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/gitfstest"
 )
 
 // hide leaves refs/hidden/ out of what callers see.
-func hide(a *smarthttp.Access) {
+func hide(a *gitserver.Access) {
 	whole := a.Snapshot
 	a.Hides = true
 	a.Snapshot = func(ctx context.Context) (*gitfs.Snapshot, error) {
@@ -94,7 +94,7 @@ func TestTipThatJustMoved(t *testing.T) {
 		return err
 	}
 	require.Error(t, fetch())
-	s.allow(func(a *smarthttp.Access) {
+	s.allow(func(a *gitserver.Access) {
 		a.RecentTips = func(context.Context) ([]git.ObjectID, error) {
 			return []git.ObjectID{git.MustParseObjectID(strings.Repeat("5", 40)), git.MustParseObjectID(moved)}, nil
 		}

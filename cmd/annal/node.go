@@ -12,13 +12,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/api/rest"
 	"github.com/annal-git/annal/api/setup"
 	"github.com/annal-git/annal/api/site"
 	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
@@ -69,6 +72,8 @@ type node struct {
 	workers    *workers.Group   // those that need objects
 	snapshots  snapshots
 	site       *echo.Echo
+	ssh        *ssh.Server // nil if SSH is not served
+	hostKeys   []gossh.Signer
 	setupToken string
 }
 
@@ -105,6 +110,10 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	sshURL, sshFingerprint, err := n.openHostKeys()
+	if err != nil {
+		return err
+	}
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
@@ -113,7 +122,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		Maintenance:   upkeep.NewQueries(n.pool),
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
-		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
+		BaseURL: baseURL, SSHURL: sshURL, SSHFingerprint: sshFingerprint, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{
 		Agent: agent, Commits: commits, Packs: n.packs, AnswerBytes: answerBytes,
@@ -122,14 +131,16 @@ func (n *node) open(ctx context.Context) (err error) {
 	warm := newWarmer(upload, n.objects, current, n.log)
 	n.workers = workers.NewGroup(n.log)
 	n.workers.Start(ctx, warm)
+	engine := gitserver.Engine{
+		Store: n.objects, Upload: upload, Archives: archives, Gate: n.settings.Limits.gate(n.metrics),
+		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
+	}
+	open := repositories{n.events, permission.NewGate(n.events, judge, nil), current, warm.pushed}
+	if sshURL != nil {
+		n.ssh = n.sshServer(engine, open, who)
+	}
 	git := smarthttp.New(smarthttp.Config{
-		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current, warm.pushed},
-		Store:        n.objects,
-		Upload:       upload,
-		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
-		Archives:     archives,
-		Log:          n.log,
-		Gate:         n.settings.Limits.gate(n.metrics), MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
+		Repositories: overHTTP{open, who}, Engine: engine, Log: n.log, MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})
 	n.site = site.New(site.Config{
@@ -166,6 +177,7 @@ func (n *node) welcome(w io.Writer) {
 	if n.setupToken != "" {
 		fmt.Fprintf(w, "  There is no administrator yet. Open this link once to become one:\n\n    %s/setup?token=%s\n\n", url, n.setupToken)
 	}
+	fmt.Fprint(w, n.sshWelcome())
 	fmt.Fprintf(w, `  Next:
     curl -u admin -H 'Content-Type: application/json' -d '{"key":"DEMO","name":"Demo"}' %[1]s/rest/api/1.0/projects
     curl -u admin -H 'Content-Type: application/json' -d '{"name":"hello"}' %[1]s/rest/api/1.0/projects/DEMO/repos

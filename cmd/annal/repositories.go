@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
-	"github.com/annal-git/annal/api/smarthttp"
+	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
@@ -24,7 +25,7 @@ import (
 const recently = 5 * time.Minute
 
 // repositories opens repositories for Git requests: who asks, may he, and what a push
-// of his does to the log. It implements smarthttp.Repositories.
+// of his does to the log.
 type repositories struct {
 	log       *eventstore.Log
 	gate      *permission.Gate
@@ -32,18 +33,54 @@ type repositories struct {
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
 
-// Open implements smarthttp.Repositories. For a caller who has been here before, one
-// question to the log answers whether he still may and whether the refs have moved.
-func (r repositories) Open(request *http.Request, project, slug string, write bool) (*smarthttp.Access, error) {
+// origin is where a request comes from.
+type origin struct{ address, requestID string }
+
+// overHTTP opens them for requests over HTTP. It implements smarthttp.Repositories.
+type overHTTP struct {
+	repositories
+	credentials *credentials.Authenticator
+}
+
+// Open implements smarthttp.Repositories. The frame around all requests has given it an id.
+func (r overHTTP) Open(request *http.Request, project, slug string, write bool) (*gitserver.Access, error) {
+	address, _, err := net.SplitHostPort(request.RemoteAddr)
+	if err != nil {
+		address = request.RemoteAddr
+	}
+	asker := permission.Asker{Kind: "http", Proof: request.Header.Get("Authorization"), Find: func(context.Context) (credentials.Caller, error) {
+		return r.credentials.Authenticate(request)
+	}}
+	return r.open(request.Context(), asker, origin{address, request.Header.Get("X-Request-Id")}, project, slug, write)
+}
+
+// overSSH opens them for requests over SSH. It implements ssh.Repositories.
+type overSSH struct {
+	repositories
+	credentials *credentials.Authenticator
+}
+
+// Open implements ssh.Repositories: whose key it is is asked anew for each request.
+func (r overSSH) Open(ctx context.Context, from ssh.Origin, project, slug string, write bool) (*gitserver.Access, error) {
+	asker := permission.Asker{Kind: "ssh", Proof: string(from.Key), Find: func(ctx context.Context) (credentials.Caller, error) {
+		caller, _, err := r.credentials.SSHKey(ctx, from.Key)
+		return caller, err
+	}}
+	return r.open(ctx, asker, origin{from.Address, from.RequestID}, project, slug, write)
+}
+
+// open finds a repository. For a caller who has been here before, one question to the log
+// answers whether he still may and whether the refs have moved.
+func (r repositories) open(ctx context.Context, asker permission.Asker, from origin, project, slug string, write bool) (*gitserver.Access, error) {
 	need := access.RepoRead
 	if write {
 		need = access.RepoWrite
 	}
-	pass, snapshot, err := r.pass(request, project, slug, need)
+	pass, snapshot, err := r.pass(ctx, asker, project, slug, need)
 	if err != nil {
-		return nil, refusal(err)
+		return nil, gitserver.Refused(err)
 	}
-	opened := &smarthttp.Access{
+	opened := &gitserver.Access{
 		Snapshot: func(ctx context.Context) (*gitfs.Snapshot, error) {
 			if snapshot != nil {
 				return snapshot, nil
@@ -61,7 +98,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 		opened.User, opened.UserID = caller.User.Name, strconv.FormatInt(int64(caller.User.ID), 10)
 	}
 	if write {
-		meta := metadata(request, pass.Caller)
+		meta := domain.Metadata{
+			Actor: pass.Caller.User.ID, Auth: pass.Caller.Auth, Address: from.address, RequestID: from.requestID, Correlation: from.requestID,
+		}
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
 			results, err := refs.Push(ctx, r.log, pass.Repository, push, meta)
 			objects := int64(0)
@@ -77,9 +116,9 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 
 // pass returns a remembered pass together with the snapshot that was read to see whether
 // it holds, or else a new pass alone.
-func (r repositories) pass(request *http.Request, project, slug string, need access.Permission) (*permission.Pass, *gitfs.Snapshot, error) {
-	if pass := r.gate.Remembered(request, project, slug, need); pass != nil {
-		snapshot, err := r.snapshots.Snapshot(request.Context(), pass.Repository)
+func (r repositories) pass(ctx context.Context, asker permission.Asker, project, slug string, need access.Permission) (*permission.Pass, *gitfs.Snapshot, error) {
+	if pass := r.gate.Remembered(asker, project, slug, need); pass != nil {
+		snapshot, err := r.snapshots.Snapshot(ctx, pass.Repository)
 		var missing *domain.NotFoundError
 		switch {
 		case err == nil && r.gate.Holds(pass):
@@ -88,29 +127,6 @@ func (r repositories) pass(request *http.Request, project, slug string, need acc
 			return nil, nil, err
 		}
 	}
-	pass, err := r.gate.Judge(request, project, slug, need)
+	pass, err := r.gate.Judge(ctx, asker, project, slug, need)
 	return pass, nil, err
-}
-
-// refusal turns what the gate says into what smarthttp answers.
-func refusal(err error) error {
-	var refused *credentials.RefusedError
-	var denied *permission.DeniedError
-	switch {
-	case errors.As(err, &refused), errors.As(err, &denied) && denied.Anonymous:
-		return smarthttp.ErrUnauthenticated
-	case errors.As(err, &denied):
-		return smarthttp.ErrForbidden
-	}
-	return err
-}
-
-// metadata says who sends a request. The frame around all requests has given it an id.
-func metadata(request *http.Request, caller credentials.Caller) domain.Metadata {
-	address, _, err := net.SplitHostPort(request.RemoteAddr)
-	if err != nil {
-		address = request.RemoteAddr
-	}
-	id := request.Header.Get("X-Request-Id")
-	return domain.Metadata{Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -55,6 +56,11 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 	defer front.close()
+	secure, err := listenSSH(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer secure.close()
 
 	db, err := openDatabase(ctx, s, log)
 	if err != nil {
@@ -109,6 +115,10 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	}
 	front.serve(n.site)
+	if secure != nil {
+		secure.serve(n.ssh)
+		defer secure.close() // before what it works with
+	}
 	state.Ready()
 	n.welcome(c.out)
 
@@ -120,9 +130,11 @@ func (serveCommand) Run(ctx context.Context, c console, s *settings) error {
 		return err
 	case err := <-front.failed:
 		return err
+	case err := <-secure.failure():
+		return err
 	}
 	state.Stop()
-	front.drain(s, context.Cause(ctx), log)
+	front.drain(s, secure, context.Cause(ctx), log)
 	return nil
 }
 
@@ -245,7 +257,7 @@ func (f *front) serve(site *echo.Echo) { f.handler.Store(site) }
 // drain goes on serving until balancers have noticed that the node stops, then
 // finishes what is under way. Somebody at a terminal (SIGINT) does not wait for
 // balancers.
-func (f *front) drain(s *settings, cause error, log *slog.Logger) {
+func (f *front) drain(s *settings, secure *sshFront, cause error, log *slog.Logger) {
 	var received stopSignal
 	if errors.As(cause, &received) && received.Signal == syscall.SIGTERM && s.DrainGrace > 0 {
 		log.Info("stopping: serving on until balancers have noticed", "grace", s.DrainGrace)
@@ -254,9 +266,12 @@ func (f *front) drain(s *settings, cause error, log *slog.Logger) {
 	log.Info("stopping: finishing requests under way")
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { secure.drain(ctx, log) })
 	if err := f.server.Shutdown(ctx); err != nil {
 		log.Warn("requests were cut off", "error", err)
 	}
+	both.Wait()
 }
 
 func (f *front) close() { _ = f.server.Close() }

@@ -26,9 +26,13 @@ type settings struct {
 	LogSigningKey string `help:"File of the Ed25519 key that signs the log's checkpoints, PEM; made at the first start. Default: keys/log-signing.pem, in the shared home." placeholder:"FILE" env:"ANNAL_LOG_SIGNING_KEY"`
 
 	HTTPAddr   string `help:"Address for Git over HTTP, REST and the browser." default:":7990" placeholder:"HOST:PORT" env:"ANNAL_HTTP_ADDR"`
-	SSHAddr    string `help:"Address for Git over SSH. Without effect in this version." default:":7999" placeholder:"HOST:PORT" env:"ANNAL_SSH_ADDR"`
+	SSHAddr    string `help:"Address for Git over SSH; off serves none." default:":7999" placeholder:"HOST:PORT" env:"ANNAL_SSH_ADDR"`
 	GossipAddr string `help:"Address for messages between nodes. Without effect in this version." default:":5701" placeholder:"HOST:PORT" env:"ANNAL_GOSSIP_ADDR"`
 	BaseURL    string `help:"URL that users reach Annal by, used in links and clone URLs. Default: http://localhost and the HTTP port." placeholder:"URL" env:"ANNAL_BASE_URL"`
+
+	SSHURL           string   `help:"URL that users reach Git over SSH by, used in clone URLs. Default: ssh://git@, the host of base-url and the SSH port." placeholder:"URL" env:"ANNAL_SSH_URL"`
+	SSHCiphers       []string `help:"Ciphers offered to SSH clients; others than the two by default take more of the processor." default:"aes128-gcm@openssh.com,aes256-gcm@openssh.com" placeholder:"NAME,..." env:"ANNAL_SSH_CIPHERS"`
+	SSHProxyProtocol []string `help:"Networks of balancers whose SSH connections say by the PROXY protocol (v1, v2) where they come from." placeholder:"CIDR,..." env:"ANNAL_SSH_PROXY_PROTOCOL"`
 
 	ClusterName     string   `help:"Name that nodes of one cluster share." default:"annal" placeholder:"NAME" env:"ANNAL_CLUSTER_NAME"`
 	ClusterPassword string   `help:"Password that messages between nodes are encrypted with. Without effect in this version." placeholder:"PASSWORD" env:"ANNAL_CLUSTER_PASSWORD" secret:"all"`
@@ -112,9 +116,15 @@ func (s *settings) check() error {
 	for _, a := range []struct{ name, value string }{
 		{"http-addr", s.HTTPAddr}, {"ssh-addr", s.SSHAddr}, {"gossip-addr", s.GossipAddr},
 	} {
+		if a.name == "ssh-addr" && a.value == sshOff {
+			continue
+		}
 		if err := checkAddress(a.name, a.value, true); err != nil {
 			return err
 		}
+	}
+	if err := s.checkSSH(); err != nil {
+		return err
 	}
 	for _, peer := range s.ClusterPeers {
 		if err := checkAddress("cluster-peers", peer, false); err != nil {

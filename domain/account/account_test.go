@@ -23,6 +23,10 @@ var (
 	}
 )
 
+var sshKey = account.SSHKeyAdded{
+	User: 5, ID: 12, Algorithm: "ED25519", Bits: 256, Details: account.SSHKeyDetails{Label: "ada@laptop", Key: []byte{1}},
+}
+
 func TestDecide(t *testing.T) {
 	input := account.Profile{Name: "Jane.Doe@example", DisplayName: "Jane Doe", Email: "jane@example.com"}
 	with := func(change func(*account.Profile)) account.Create {
@@ -88,6 +92,22 @@ func TestDecide(t *testing.T) {
 		{
 			name: "revoke token twice", given: []domain.Event{created, token, account.TokenRevoked{User: 5, ID: 9}},
 			when: account.RevokeToken{ID: 9}, fails: new(*domain.NotFoundError),
+		},
+		{
+			name: "add an SSH key", given: []domain.Event{created}, when: account.AddSSHKey{ID: 12, Algorithm: "ED25519", Bits: 256, Label: "ada@laptop", Key: []byte{1}},
+			then: []domain.Event{sshKey},
+		},
+		{name: "SSH key of nobody", when: account.AddSSHKey{ID: 12, Key: []byte{1}}, fails: new(*domain.NotFoundError)},
+		{name: "SSH key without a key", given: []domain.Event{created}, when: account.AddSSHKey{ID: 12}, fails: new(*domain.InvalidError)},
+		{name: "SSH key with a label of two lines", given: []domain.Event{created}, when: account.AddSSHKey{ID: 12, Label: "a\nb", Key: []byte{1}}, fails: new(*domain.InvalidError)},
+		{name: "remove an SSH key", given: []domain.Event{created, sshKey}, when: account.RemoveSSHKey{ID: 12}, then: []domain.Event{account.SSHKeyRemoved{User: 5, ID: 12}}},
+		{
+			name: "remove an SSH key twice", given: []domain.Event{created, sshKey, account.SSHKeyRemoved{User: 5, ID: 12}},
+			when: account.RemoveSSHKey{ID: 12}, fails: new(*domain.NotFoundError),
+		},
+		{
+			name: "the user of an access key", when: account.AccessKeyHolder(7, "build"),
+			then: []domain.Event{account.Created{ID: 7, Type: account.AccessKey, Profile: account.Profile{Name: "access-key/7", Slug: "access-key/7", DisplayName: "build"}}},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

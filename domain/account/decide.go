@@ -21,6 +21,7 @@ type State struct {
 	Inactive bool
 	Erased   bool              // for ever; Inactive too, and nothing of the rest is left
 	Tokens   map[TokenID]Token // live ones; expired ones stay until they are revoked
+	SSHKeys  map[SSHKeyID]struct{}
 }
 
 // Token is what the decisions need of a personal access token.
@@ -48,6 +49,11 @@ func Evolve(s State, event domain.Event) State {
 	case TokenRevoked:
 		s.Tokens = maps.Clone(s.Tokens)
 		delete(s.Tokens, e.ID)
+	case SSHKeyAdded:
+		s.SSHKeys = withSSHKey(s.SSHKeys, e.ID)
+	case SSHKeyRemoved:
+		s.SSHKeys = maps.Clone(s.SSHKeys)
+		delete(s.SSHKeys, e.ID)
 	case Erased:
 		s = State{ID: s.ID, Type: s.Type, Inactive: true, Erased: true}
 	}
@@ -64,7 +70,8 @@ func withToken(tokens map[TokenID]Token, id TokenID, token Token) map[TokenID]To
 }
 
 // Command is something one may ask of a user: Create, ChangeProfile, SetPassword,
-// Deactivate, Activate, Erase, CreateToken, ChangeToken or RevokeToken.
+// Deactivate, Activate, Erase, CreateToken, ChangeToken,
+// RevokeToken, AddSSHKey or RemoveSSHKey.
 type Command interface{ command() }
 
 // Create makes a user. Slug is derived; an empty DisplayName means the name.
@@ -154,6 +161,10 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 		return s.createToken(c)
 	case ChangeToken:
 		return s.changeToken(c)
+	case AddSSHKey:
+		return s.addSSHKey(c)
+	case RemoveSSHKey:
+		return s.removeSSHKey(c)
 	case RevokeToken:
 		if _, live := s.Tokens[c.ID]; !live {
 			return nil, noToken()
@@ -172,7 +183,7 @@ func (s State) create(c Create) ([]domain.Event, error) {
 	if c.Type == "" {
 		c.Type = Normal
 	}
-	profile, err := c.Profile.complete()
+	profile, err := c.profile()
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +192,14 @@ func (s State) create(c Create) ([]domain.Event, error) {
 		events = append(events, PasswordSet{ID: c.ID, Secret: Secret{Hash: c.PasswordHash}})
 	}
 	return events, nil
+}
+
+// profile completes that of a person; of what nobody chose the name only the rest is checked.
+func (c Create) profile() (Profile, error) {
+	if c.Type == AccessKey {
+		return c.Profile, domain.CheckText("label", c.Profile.DisplayName, MaxDisplayName, false)
+	}
+	return c.Profile.complete()
 }
 
 func (s State) changeProfile(c ChangeProfile) ([]domain.Event, error) {

@@ -12,8 +12,9 @@ type Type string
 
 // The types, by Bitbucket's names.
 const (
-	Normal  Type = "NORMAL"  // a person
-	Service Type = "SERVICE" // a program
+	Normal    Type = "NORMAL"  // a person
+	Service   Type = "SERVICE" // a program
+	AccessKey Type = "KEY"     // whoever holds an access key; see domain/access/adr/0001
 )
 
 // TokenID is the number of a personal HTTP access token. It is never reused.

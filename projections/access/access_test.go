@@ -134,6 +134,7 @@ func TestErase(t *testing.T) {
 	w.must("user/1", user(1, "admin"), granted(1, rights.SysAdmin, rights.Target{}))
 	w.must("user/2", user(2, "ada"), account.PasswordSet{ID: 2, Secret: account.Secret{Hash: "h"}},
 		account.TokenCreated{User: 2, ID: 7, Permissions: rights.OnProject, Details: account.TokenDetails{Name: "ci", Hash: []byte{1}}},
+		account.SSHKeyAdded{User: 2, ID: 8, Algorithm: "RSA", Bits: 2048, Details: account.SSHKeyDetails{Label: "ada@laptop", Key: []byte("k")}},
 		granted(2, rights.ProjectRead, rights.Target{Project: 1}))
 	erase := func(id domain.UserID) error { return eventstore.Erase(ctx, w.log, id, domain.Metadata{}, nil) }
 	conflict(t, erase(1), "The last system administrator cannot be removed.")
@@ -153,7 +154,9 @@ func TestErase(t *testing.T) {
 	}
 	_, _, err = w.TokenByHash(ctx, []byte{1})
 	missing(t, err)
-	w.must("user/3", user(3, "ada")) // the name is free again
+	_, _, err = w.SSHKeyByKey(ctx, []byte("k"))
+	missing(t, err)
+	w.must("user/3", user(3, "ada"), account.SSHKeyAdded{User: 3, ID: 9, Details: account.SSHKeyDetails{Key: []byte("k")}}) // name and key are free again
 
 	events, err := w.log.ReadAll(ctx, 0, 100)
 	if err != nil {
@@ -331,5 +334,67 @@ func TestHeldAndLists(t *testing.T) {
 		if err != nil || held.Allow(rights.RepoRead) {
 			t.Errorf("user %d still holds %q, %v", id, held, err)
 		}
+	}
+}
+
+// A key is one user's; what an access key gives is found, and it stays as long as it gives something.
+func TestSSHKeys(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	key := func(user domain.UserID, id account.SSHKeyID, text string) account.SSHKeyAdded {
+		return account.SSHKeyAdded{User: user, ID: id, Algorithm: "RSA", Bits: 4096, Details: account.SSHKeyDetails{Label: "The " + text, Key: []byte(text)}}
+	}
+	w.must("user/1", user(1, "ada"), key(1, 1, "hers"), granted(1, rights.LicensedUser, rights.Target{}))
+	conflict(t, w.append("user/1", key(1, 2, "hers")), "This SSH key has already been added to Annal.")
+	holder := account.Created{ID: 2, Type: account.AccessKey, Profile: account.Profile{Name: "access-key/2", Slug: "access-key/2", DisplayName: "build"}}
+	w.must("user/2", holder, key(2, 3, "build"))
+	onProject, onRepository := rights.Target{Project: 5}, rights.Target{Repository: 6}
+	w.must("project/5", granted(2, rights.ProjectRead, onProject))
+	w.must("repository/6", granted(2, rights.RepoWrite, onRepository), granted(1, rights.RepoRead, onRepository))
+
+	login, found, err := w.SSHKeyByKey(ctx, []byte("build"))
+	if err != nil || login.ID != 2 || login.Type != account.AccessKey || found.ID != 3 || found.Label != "The build" || found.Used != nil {
+		t.Errorf("%+v %+v %v", login, found, err)
+	}
+	list, more, err := w.AccessKeys(ctx, onRepository, access.AccessKeyFilter{Within: 5, Label: "the"}, access.Page{Limit: 10})
+	if err != nil || more || len(list) != 2 || list[0].Target != onProject || list[1].Target != onRepository || list[1].Permission != rights.RepoWrite {
+		t.Errorf("%+v %t %v", list, more, err)
+	}
+	_, err = w.SSHKey(ctx, 3)
+	missing(t, err) // as a key of a person
+	for _, find := range []func() error{
+		func() error { _, err := w.UserByName(ctx, "access-key/2"); return err },
+		func() error { _, err := w.UserBySlug(ctx, "access-key/2"); return err },
+	} {
+		missing(t, find())
+	}
+	if grants, _, err := w.Grants(ctx, onRepository, "", access.Page{Limit: 10}); err != nil || len(grants) != 1 || grants[0].User.ID != 1 {
+		t.Errorf("%+v %v", grants, err)
+	}
+
+	at := time.Now().Truncate(time.Microsecond)
+	uses := access.NewUses(w.pool)
+	for _, after := range []time.Duration{0, 30 * time.Second, 2 * time.Minute, time.Minute} {
+		if err := uses.SSHKey(ctx, 3, at.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+		want := at
+		if after >= time.Minute {
+			want = at.Add(2 * time.Minute)
+		}
+		if _, found, err := w.SSHKeyByKey(ctx, []byte("build")); err != nil || found.Used == nil || !found.Used.Equal(want) {
+			t.Errorf("after %s: %+v %v", after, found, err)
+		}
+	}
+
+	w.must("repository/6", rights.Revoked{User: 2, Permission: rights.RepoWrite, Target: onRepository})
+	removed := account.SSHKeyRemoved{User: 2, ID: 3}
+	conflict(t, w.append("user/2", removed), "The access key is in use.")
+	w.must("project/5", rights.Revoked{User: 2, Permission: rights.ProjectRead, Target: onProject})
+	w.must("user/2", removed)
+	_, _, err = w.SSHKeyByKey(ctx, []byte("build"))
+	missing(t, err)
+	if left := rowsOf(t, w.pool, "ssh_key_uses"); len(left) > 0 {
+		t.Errorf("left of uses: %q", left)
 	}
 }

@@ -81,7 +81,7 @@ func (r *Reader) Grants(ctx context.Context, target access.Target, text string, 
 		return g, err
 	}, `
 		select `+userColumns+`, g.permission from grants g join users u on u.id = g.user_id
-		where `+userText+` and g.level = $2 and g.target = $3
+		where `+userText+` and g.level = $2 and g.target = $3 and not `+holder+`
 		order by lower(u.name) collate "C" offset `, text, level, id)
 }
 

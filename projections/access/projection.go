@@ -14,7 +14,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 )
 
-// Projection keeps the tables of users, tokens, groups and grants. It implements
+// Projection keeps the tables of users, tokens, SSH keys, groups and grants. It implements
 // eventstore.Inline.
 type Projection struct{}
 
@@ -23,7 +23,7 @@ func (Projection) Name() string { return "access" }
 
 // Tables implements eventstore.Inline.
 func (Projection) Tables() []string {
-	return []string{"users", "tokens", "grants", "groups", "group_users", "group_groups", "memberships", "group_grants", "project_defaults"}
+	return []string{"users", "tokens", "ssh_keys", "grants", "groups", "group_users", "group_groups", "memberships", "group_grants", "project_defaults"}
 }
 
 // Needs implements eventstore.Inline.
@@ -36,8 +36,8 @@ func (Projection) Needs(eventType string) bool {
 	return false
 }
 
-// Apply implements eventstore.Inline. A name that is taken, a second set-up, a group in
-// itself and the loss of the last system administrator are *domain.ConflictError.
+// Apply implements eventstore.Inline. A name or SSH key that is taken, a second set-up, a
+// group in itself and the loss of the last system administrator are *domain.ConflictError.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
 	for _, recorded := range events {
 		if err := apply(ctx, tx, recorded); err != nil {
@@ -77,6 +77,10 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 			int64(e.ID), e.Details.Name, texts(e.Permissions))
 	case account.TokenRevoked:
 		return exec(ctx, tx, `delete from tokens where id = $1`, int64(e.ID))
+	case account.SSHKeyAdded:
+		return addSSHKey(ctx, tx, e, recorded.At)
+	case account.SSHKeyRemoved:
+		return removeSSHKey(ctx, tx, e)
 	}
 	if handled, err := applyGrant(ctx, tx, recorded.Event); handled {
 		return err
@@ -143,6 +147,9 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 		if err := exec(ctx, tx, `delete from `+table+` where user_id = $1`, id); err != nil {
 			return err
 		}
+	}
+	if err := eraseSSHKeys(ctx, tx, id); err != nil {
+		return err
 	}
 	p := named(id, account.Profile{})
 	return exec(ctx, tx, `
@@ -221,6 +228,8 @@ func refusal(err error, recorded domain.Recorded) error {
 			return domain.Conflict("name", "This group name is already in use.")
 		case strings.HasSuffix(broken.ConstraintName, "_group_id_fkey"), strings.HasSuffix(broken.ConstraintName, "_child_id_fkey"):
 			return domain.Conflict("name", "The group does not exist.")
+		case broken.ConstraintName == "ssh_keys_fingerprint":
+			return domain.Conflict("text", "This SSH key has already been added to Annal.")
 		case broken.ConstraintName == "users_set_up":
 			return domain.Conflict("", "Annal has been set up already.")
 		case strings.HasSuffix(broken.ConstraintName, "_user_id_fkey"):

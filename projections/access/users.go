@@ -52,6 +52,10 @@ const licensedColumn = `(
 const userText = `($1 = '' or position(lower($1) in lower(u.name)) > 0 or position(lower($1) in lower(u.display_name)) > 0
 	or position(lower($1) in lower(u.email)) > 0)`
 
+// holder is true for users that nobody is and that nobody manages as users: those of access
+// keys and of projects' and repositories' tokens.
+const holder = `u.type in ('KEY', 'TOKEN')`
+
 const userColumns = `u.id, u.name, u.slug, u.display_name, u.email, u.type, u.active`
 
 // User finds a user by his number. The error is a *domain.NotFoundError if there is
@@ -63,13 +67,13 @@ func (r *Reader) User(ctx context.Context, id domain.UserID) (User, error) {
 // UserByName finds a user by his name, whatever its case. The error is a
 // *domain.NotFoundError if there is none.
 func (r *Reader) UserByName(ctx context.Context, name string) (User, error) {
-	return one(ctx, r.db, scanUser, noUser(name), `select `+userColumns+` from users u where lower(u.name) = lower($1)`, name)
+	return one(ctx, r.db, scanUser, noUser(name), `select `+userColumns+` from users u where lower(u.name) = lower($1) and not `+holder, name)
 }
 
 // UserBySlug finds a user by his slug, whatever its case. The error is a
 // *domain.NotFoundError if there is none.
 func (r *Reader) UserBySlug(ctx context.Context, slug string) (User, error) {
-	return one(ctx, r.db, scanUser, noUser(slug), `select `+userColumns+` from users u where u.slug = $1`, strings.ToLower(slug))
+	return one(ctx, r.db, scanUser, noUser(slug), `select `+userColumns+` from users u where u.slug = $1 and not `+holder, strings.ToLower(slug))
 }
 
 // LoginByName finds what is needed to log a user in by his name, whatever its case.
@@ -125,7 +129,7 @@ func (r *Reader) Users(ctx context.Context, f UserFilter, page Page) (list []Use
 		level, target = address(*f.Without)
 	}
 	sql := `select ` + userColumns + ` from users u
-		where ` + userText + `
+		where not ` + holder + ` and ` + userText + `
 		and ($2 = 0 or exists (select from group_users g where g.group_id = $2 and g.user_id = u.id))
 		and ($3 = 0 or not exists (select from group_users g where g.group_id = $3 and g.user_id = u.id))
 		and ($4 = '' or not exists (select from grants g where g.user_id = u.id and g.level = $4 and g.target = $5))

@@ -1,38 +1,26 @@
-package smarthttp
+package gitserver
 
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs"
 )
 
-// Errors with which Repositories refuses a request.
+// Errors with which a request for a repository is refused.
 var (
 	// ErrUnauthenticated asks the caller to say who he is: none or wrong
-	// credentials. Answered 401.
+	// credentials. Over HTTP answered 401.
 	ErrUnauthenticated = errors.New("authentication required")
-	// ErrForbidden refuses a caller who may know of the repository. Answered 403.
+	// ErrForbidden refuses a caller who may know of the repository. Over HTTP answered 403.
 	ErrForbidden = errors.New("permission denied")
 )
 
-// Repositories finds repositories and knows who may use them.
-type Repositories interface {
-	// Open looks up a repository for the caller of r, who wants to read or write
-	// it. The project is a key or ~user; it and the slug are as the URL has them,
-	// in any case, without .git. Errors: ErrUnauthenticated, ErrForbidden,
-	// *domain.NotFoundError if there is no such repository or the caller must not
-	// learn that there is.
-	Open(r *http.Request, project, repo string, write bool) (*Access, error)
-}
-
 // Access is what one caller may do with one repository.
 type Access struct {
-	// User and UserID name the caller in the answer's headers, as Bitbucket's answers
-	// do; "" for nobody.
+	// User and UserID name the caller in answers and the log; "" for nobody.
 	User, UserID string
 	// Snapshot gives the repository as it is now, with the refs that the caller
 	// may see.

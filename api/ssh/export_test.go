@@ -1,0 +1,4 @@
+package ssh
+
+// ParseCommand is the parser of exec requests, for tests.
+var ParseCommand = parseCommand
