@@ -6,6 +6,7 @@ import (
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 )
 
 // Types is the registry of every event type Annal has ever written. A name stays
@@ -48,6 +49,15 @@ func Types() *Registry {
 
 	Register[access.Granted](r)
 	Register[access.Revoked](r)
+
+	Register[rules.RestrictionSet](r)
+	Register[rules.RestrictionRemoved](r)
+	Register[rules.ModelSet](r)
+	Register[rules.PushRulesSet](r)
+	Register[rules.SecretRuleSet](r)
+	Register[rules.SecretRuleRemoved](r)
+	Register[rules.AllowanceSet](r)
+	Register[rules.AllowanceRemoved](r)
 
 	return r
 }

@@ -26,9 +26,10 @@ import (
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 )
 
-var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}}
+var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}}
 
 var followers = []projections.Follower{refs.Projection{}, refhistory.Projection{}, activity.Projection{}, reposearch.Projection{}}
 

@@ -33,6 +33,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
+	"github.com/annal-git/annal/projections/rules"
 )
 
 func TestMain(m *testing.M) { eventstoretest.Main(m) }
@@ -112,7 +113,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}},
 	})
 	current := refs.NewReader(pool, log, 1<<20)
 	log.Arbitrate(refs.NewArbiter(current))

@@ -47,7 +47,7 @@ func (p *push) judgeNames(ctx context.Context) {
 		}
 	}
 	pending := p.pending()
-	_, results := repository.DecidePush(current(snapshot.Refs), conflicts(snapshot.Refs), repository.PushRefs{Updates: updates(pending)})
+	_, results := repository.DecidePush(current(snapshot.Refs), conflicts(snapshot.Refs), nil, snapshot.Head, repository.PushRefs{Updates: updates(pending)})
 	for i, c := range pending {
 		c.reason = results[i].Reason
 		if c.reason == "" && c.IsDelete() {
