@@ -30,6 +30,7 @@ func (e *DeniedError) Error() string { return "you are not permitted to access t
 type Judge struct {
 	Catalog *catalog.Reader
 	Users   *access.Reader
+	Groups  Groups // nil: nobody is in any
 }
 
 // Global judges a permission on the whole installation. The error is a *DeniedError

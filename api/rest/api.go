@@ -25,6 +25,7 @@ import (
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 )
 
 // Snapshots gives the refs and packs of a repository as they are now. A repository
@@ -52,6 +53,10 @@ type Config struct {
 	Checkpoints *projections.Checkpoints
 	Node        *status.Node
 	Maintenance Maintenance
+	Rules       *rules.Reader
+	Groups      permission.Groups // nil: nobody is in any
+	GroupNames  GroupNames        // nil: there are no groups
+	Refusals    Refusals          // nil: nobody is told
 
 	BaseURL *url.URL // of this installation, as its users reach it; links start with it
 	SSHURL  *url.URL // ssh://git@host:port, nil if SSH is not served
@@ -87,7 +92,7 @@ func New(config Config) *API {
 	if config.ClientAddress == nil {
 		config.ClientAddress = connectionAddress
 	}
-	a := &API{Config: config, judge: permission.Judge{Catalog: config.Catalog, Users: config.Users}, router: echo.New()}
+	a := &API{Config: config, judge: permission.Judge{Catalog: config.Catalog, Users: config.Users, Groups: config.Groups}, router: echo.New()}
 	a.router.HTTPErrorHandler = a.answerError
 	a.router.Use(a.frame)
 	for _, routes := range [][]route{
@@ -95,6 +100,7 @@ func New(config Config) *API {
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
+		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

@@ -21,6 +21,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
+	domainrules "github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/eventstore/tree"
@@ -87,7 +88,9 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	if err != nil {
 		return nil, err
 	}
-	return shown(found), nil
+	now := shown(found)
+	now.Demanded = func(ctx context.Context) (*domainrules.Effective, error) { return s.Demanded(ctx, found) }
+	return now, nil
 }
 
 func (s snapshots) At(ctx context.Context, id domain.RepositoryID, moment string) (*gitfs.Snapshot, error) {
@@ -138,7 +141,7 @@ func newWorld(t *testing.T) *world {
 		Log: log, Receipts: tree.NewReceipts(w.tree), Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
 		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
-		Now: func() time.Time { return w.now },
+		Now: func() time.Time { return w.now }, Rules: rules.NewReader(pool),
 	})
 	w.ok(owner, "POST", "/rest/api/1.0/projects", `{"key":"prj","name":"Project"}`, 201)
 	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"repo","scmId":"git"}`, 201)

@@ -180,7 +180,10 @@ func (h *Handler) uploadRepository(c echo.Context, a *Access, snapshot *gitfs.Sn
 }
 
 func (h *Handler) receiveRepository(c echo.Context, a *Access, snapshot *gitfs.Snapshot, objects *store.Objects) *receivepack.Repository {
-	return &receivepack.Repository{Snapshot: snapshot, Objects: objects, RecentTips: a.RecentTips, Allow: a.Allow, Commit: a.Commit, Admit: h.admit(c, a)}
+	return &receivepack.Repository{
+		Snapshot: snapshot, Objects: objects, RecentTips: a.RecentTips,
+		Allow: a.Allow, Pusher: a.Pusher, Refused: a.Refused, Admit: h.admit(c, a), Commit: a.Commit,
+	}
 }
 
 // admit returns what has a request wait for its turn. Who does not say who he is queues by

@@ -36,6 +36,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/workers"
 	upkeep "github.com/annal-git/annal/workers/maintenance"
 )
@@ -76,7 +77,8 @@ type node struct {
 func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
 	who := credentials.New(users, credentials.Options{})
-	judge := permission.Judge{Catalog: projects, Users: users}
+	judge := permission.Judge{Catalog: projects, Users: users, Groups: groups(users)}
+	refused := newRefusals(n.log, n.metrics)
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
@@ -107,8 +109,8 @@ func (n *node) open(ctx context.Context) (err error) {
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance: upkeep.NewQueries(n.pool),
-		BaseURL:     baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
+		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Groups: judge.Groups, Refusals: refused,
+		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{
 		Agent: agent, Commits: commits, Packs: n.packs, AnswerBytes: answerBytes,
@@ -118,7 +120,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.workers = workers.NewGroup(n.log)
 	n.workers.Start(ctx, warm)
 	git := smarthttp.New(smarthttp.Config{
-		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), current, warm.pushed},
+		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), judge, refused, current, warm.pushed},
 		Store:        n.objects,
 		Upload:       upload,
 		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
@@ -132,6 +134,12 @@ func (n *node) open(ctx context.Context) (err error) {
 		Metrics: n.metrics, Credentials: who, Judge: judge, Logger: n.log, BaseURL: n.settings.BaseURL,
 	})
 	return nil
+}
+
+// groups are those of the access projection, nil while it knows of none.
+func groups(users any) permission.Groups {
+	known, _ := users.(permission.Groups)
+	return known
 }
 
 // gitPart mounts Git's routes where Bitbucket has them.

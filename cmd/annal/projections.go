@@ -19,8 +19,8 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
-	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/workers/handlers"
 )
 

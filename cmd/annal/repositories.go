@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/projections/refs"
@@ -28,6 +29,8 @@ const recently = 5 * time.Minute
 type repositories struct {
 	log       *eventstore.Log
 	gate      *permission.Gate
+	judge     permission.Judge
+	refusals  *refusals
 	snapshots snapshots
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
@@ -62,6 +65,12 @@ func (r repositories) Open(request *http.Request, project, slug string, write bo
 	}
 	if write {
 		meta := metadata(request, pass.Caller)
+		opened.Pusher = func(ctx context.Context, demanded *rules.Effective) (rules.Pusher, error) {
+			return r.judge.Pusher(ctx, pass.Caller, project, slug, demanded)
+		}
+		opened.Refused = func(ctx context.Context, refused []rules.Refusal) {
+			r.refusals.Refused(ctx, pass.Repository, meta, refused)
+		}
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
 			results, err := refs.Push(ctx, r.log, pass.Repository, push, meta)
 			objects := int64(0)

@@ -87,7 +87,7 @@ func setRestriction(s State, t Target, r Restriction) (domain.Event, error) {
 	}
 	event := RestrictionSet{Target: t, Restriction: r}
 	for _, is := range s.Restrictions {
-		if is.Type == r.Type && is.Matcher == r.Matcher {
+		if is.Same(r) {
 			event.Restriction.ID, event.Old = is.ID, &is
 		}
 	}

@@ -58,8 +58,9 @@ func (r ModelRef) resolve(defaultBranch string) string {
 	return r.Ref
 }
 
-// branch is the full name of Development or Production, "" if there is none.
-func (m Model) branch(id, defaultBranch string) string {
+// Branch is the full name of Development or Production in a repository with a default
+// branch, "" if there is none.
+func (m Model) Branch(id, defaultBranch string) string {
 	switch {
 	case id == Development:
 		return m.Development.resolve(defaultBranch)

@@ -74,7 +74,7 @@ func (m Matcher) Matches(ref, defaultBranch string, model Model) bool {
 	case ModelCategory:
 		return model.category(m.ID, ref)
 	case ModelBranch:
-		return ref == model.branch(m.ID, defaultBranch)
+		return ref == model.Branch(m.ID, defaultBranch)
 	}
 	return false
 }
@@ -122,6 +122,12 @@ type Restriction struct {
 	Users      []domain.UserID  `json:"users,omitempty"` // exempt, as are the others
 	Groups     []domain.GroupID `json:"groups,omitempty"`
 	AccessKeys []int64          `json:"accessKeys,omitempty"`
+}
+
+// Same reports whether two restrictions forbid the same, so that there can be one of them.
+func (r Restriction) Same(other Restriction) bool {
+	m, err := other.Matcher.normal()
+	return err == nil && r.Type == other.Type && r.Matcher == m
 }
 
 // Bounds of what one project or repository may have.

@@ -10,6 +10,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/faultpoint"
@@ -34,6 +35,10 @@ type push struct {
 	commands     []command
 	options      []string
 
+	demanded *rules.Effective // nil for nothing
+	pusher   rules.Pusher
+	refusals []rules.Refusal
+
 	keepAlive keepAlive
 
 	reader store.Reader // what the repository has, with the push in quarantine
@@ -56,6 +61,11 @@ func (s *Server) Serve(ctx context.Context, r io.Reader, w io.Writer, repo *Repo
 	if len(p.commands) == 0 {
 		return nil
 	}
+	if err := p.askRules(ctx); err != nil {
+		p.drain(in.Rest())
+		return errors.Join(err, p.fail(commitText(err)))
+	}
+	defer p.tellRefusals(ctx)
 	p.judgeNames(ctx)
 	if repo.Admit != nil && p.sendsPack() {
 		leave, err := repo.Admit(ctx)
@@ -152,7 +162,7 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version}
+	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version, By: p.pusher}
 	if !creates || quarantine.Pack().Objects == 0 {
 		quarantine = nil
 	}
@@ -165,7 +175,7 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 		return fmt.Errorf("commit push: %d results for %d updates", len(results), len(moves))
 	}
 	for i, c := range moves {
-		c.reason = results[i].Reason
+		p.settle(c, results[i])
 	}
 	p.settleAtomic()
 	return nil

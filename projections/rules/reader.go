@@ -17,8 +17,18 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// State returns the rules of a project or repository themselves, nil if it has none.
-func State(ctx context.Context, db Querier, t rules.Target) (*rules.State, error) {
+// Reader asks for rules as they are now. It is safe for concurrent use.
+type Reader struct{ db Querier }
+
+// NewReader makes a Reader on a pool made by eventstore.Connect.
+func NewReader(db Querier) *Reader { return &Reader{db} }
+
+// State returns the rules of a project or repository itself, nil if it has none.
+func (r *Reader) State(ctx context.Context, t rules.Target) (*rules.State, error) {
+	return state(ctx, r.db, t)
+}
+
+func state(ctx context.Context, db Querier, t rules.Target) (*rules.State, error) {
 	level, id := address(t)
 	rows, err := db.Query(ctx, `select state from rule_states where level = $1 and target = $2`, level, id)
 	if err != nil {

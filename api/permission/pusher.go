@@ -1,0 +1,45 @@
+package permission
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/rules"
+)
+
+// Groups says which groups a user is in, also by way of others. It is an access.Reader.
+type Groups interface {
+	Groups(ctx context.Context, user domain.UserID) ([]domain.GroupID, error)
+}
+
+// Pusher is a caller as the rules of a repository know him, which is named by its
+// project's key and its slug. demanded are those rules, nil for none.
+func (j Judge) Pusher(ctx context.Context, caller credentials.Caller, key, slug string, demanded *rules.Effective) (rules.Pusher, error) {
+	p := rules.Pusher{
+		User: caller.User.ID, AccessKey: accessKey(caller),
+		Project: strings.ToUpper(key), Repository: strings.ToUpper(key) + "/" + strings.ToLower(slug),
+	}
+	if j.Groups == nil || caller.Anonymous() || !demanded.ExemptsGroups() {
+		return p, nil
+	}
+	var err error
+	p.Groups, err = j.Groups.Groups(ctx, caller.User.ID)
+	return p, err
+}
+
+// accessKey is the number of the access key that a caller has come with, 0 if with none.
+// Such a key is a user of its own, whose name no person can have (domain/access/adr/0001).
+func accessKey(caller credentials.Caller) int64 {
+	number, ok := strings.CutPrefix(caller.User.Name, "access-key/")
+	if !ok {
+		return 0
+	}
+	id, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
+}
