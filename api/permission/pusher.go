@@ -20,6 +20,7 @@ type Groups interface {
 func (j Judge) Pusher(ctx context.Context, caller credentials.Caller, key, slug string, demanded *rules.Effective) (rules.Pusher, error) {
 	p := rules.Pusher{
 		User: caller.User.ID, AccessKey: accessKey(caller),
+		Names: []string{caller.User.DisplayName, caller.User.Name}, Email: caller.User.Email,
 		Project: strings.ToUpper(key), Repository: strings.ToUpper(key) + "/" + strings.ToLower(slug),
 	}
 	if j.Groups == nil || caller.Anonymous() || !demanded.ExemptsGroups() {

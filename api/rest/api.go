@@ -100,7 +100,7 @@ func New(config Config) *API {
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
-		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(),
+		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

@@ -14,6 +14,9 @@ type Pusher struct {
 	Groups    []domain.GroupID // all of the user's, if any restriction exempts groups
 	AccessKey int64            // 0 if the push is not by one
 
+	Names []string // what the user is called
+	Email string
+
 	// What the project and the repository are called, for messages.
 	Project, Repository string
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/faultpoint"
+	"github.com/annal-git/annal/gitfs/inspect"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -96,6 +97,7 @@ func (p *push) use(c protocol.Capabilities) {
 // report says of the pack; the error is for the log alone.
 func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err error) {
 	var quarantine *store.Quarantine
+	var inspector *inspect.Inspector
 	base, err := p.visible(ctx)
 	if err != nil {
 		p.drain(pack)
@@ -109,10 +111,16 @@ func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err err
 			return "ok", nil
 		}
 		defer p.keepAlive.end()
-		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, base, pack, store.ReceiveOptions{
-			ToEnd:    p.transport.Stateless,
-			Progress: p.progress,
-		})
+		options := store.ReceiveOptions{ToEnd: p.transport.Stateless, Progress: p.progress}
+		if inspector, err = p.inspector(ctx); err != nil {
+			p.drain(pack)
+			p.refuseAll("internal error")
+			return "ok", err
+		}
+		if inspector != nil {
+			options.Inspector = inspector
+		}
+		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, base, pack, options)
 		if err != nil {
 			p.drain(pack)
 			p.refuseAll(reasonUnpacker)
@@ -128,6 +136,12 @@ func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err err
 	if err := p.judgeObjects(ctx); err != nil {
 		p.refuseAll("internal error")
 		return "ok", err
+	}
+	if inspector != nil && quarantine.Pack().Objects > 0 {
+		if err := p.judgeContent(ctx, inspector, quarantine, base); err != nil {
+			p.refuseAll("internal error")
+			return "ok", err
+		}
 	}
 	if len(p.pending()) == 0 {
 		return "ok", nil
@@ -162,7 +176,7 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version, By: p.pusher}
+	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version, By: p.pusher, Inspected: p.demanded.Content().Mark}
 	if !creates || quarantine.Pack().Objects == 0 {
 		quarantine = nil
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/rules"
+	"github.com/annal-git/annal/gitfs/inspect"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 // askRules finds out what is demanded of the push, and of whom.
@@ -36,6 +38,50 @@ func (p *push) settle(c *command, result git.RefResult) {
 		p.refusals = append(p.refusals, rules.Refusal{Rule: result.Rule, Ref: c.Name, Text: result.Reason})
 	}
 }
+
+// inspector looks at what the push brings, nil if nothing is demanded of it.
+func (p *push) inspector(ctx context.Context) (*inspect.Inspector, error) {
+	content := p.demanded.Content()
+	if content.None() {
+		return nil, nil
+	}
+	return inspect.New(ctx, content, p.pusher, p.server.config.Verifier)
+}
+
+// judgeContent refuses every ref but deletions if something is wrong with what came with
+// the push: none of it may get into the repository, where any later push could name it.
+func (p *push) judgeContent(ctx context.Context, i *inspect.Inspector, q *store.Quarantine, base *store.Objects) error {
+	var moves []*command
+	var tips []inspect.Tip
+	for _, c := range p.pending() {
+		if !c.IsDelete() {
+			moves, tips = append(moves, c), append(tips, inspect.Tip{Ref: c.Name, ID: c.New})
+		}
+	}
+	refusals, err := i.Finish(ctx, q, base, tips)
+	if err != nil || len(refusals) == 0 {
+		return err
+	}
+	first := map[string]*rules.Refusal{}
+	for n, r := range refusals {
+		p.warn(oneLine("refused by push rule " + r.Rule + ": " + r.Ref + ": " + r.Text))
+		if first[r.Ref] == nil {
+			first[r.Ref] = &refusals[n]
+		}
+	}
+	for _, c := range moves {
+		if r := first[c.Name]; r != nil {
+			c.reason = "push rule " + r.Rule + ": " + r.Text
+		} else {
+			c.reason = reasonCompany
+		}
+	}
+	p.refusals = append(p.refusals, refusals...)
+	p.settleAtomic()
+	return nil
+}
+
+const reasonCompany = "not moved, because something else in this push breaks a push rule; push this ref alone"
 
 // tellRefusals reports what rules have refused.
 func (p *push) tellRefusals(ctx context.Context) {

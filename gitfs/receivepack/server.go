@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/inspect"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/revwalk"
@@ -26,6 +27,8 @@ type Config struct {
 	// Hidden are prefixes of refs that no push may touch; default
 	// refs/pull-requests/, refs/keep/ and refs/platform/.
 	Hidden []string
+
+	Verifier inspect.Verifier // of commits that must be signed; nil: none can be
 
 	ClosureBytes int64 // memory to remember what the refs of forks reach; default 32 MiB
 
