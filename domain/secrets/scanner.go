@@ -131,8 +131,10 @@ func (t *Text) scan() {
 			t.tell(r.name, 0, at)
 		}
 	})
+	// The end of a line is another for the many of a file of Windows.
+	lined := len(t.scanner.own) > 0 && bytes.IndexByte(text, '\r') < 0
 	for n, rule := range t.scanner.own {
-		if rule.lines != nil && !rule.lines.Match(text) {
+		if lined && rule.lines != nil && !rule.lines.Match(text) {
 			continue
 		}
 		for at := 0; at < len(text); {

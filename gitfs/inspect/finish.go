@@ -108,10 +108,40 @@ func (f *finisher) readCommits() error {
 		}
 		return bytes.Compare(a[:], b[:])
 	})
-	for n, id := range f.ordered {
-		f.commits[id].order = n
-	}
+	f.parentsFirst()
 	return nil
+}
+
+// parentsFirst puts every commit behind its parents, whatever the clocks said, so that the
+// first that has something is the one that brought it.
+func (f *finisher) parentsFirst() {
+	byDate := f.ordered
+	f.ordered = make([]git.ObjectID, 0, len(byDate))
+	const waiting, done = 1, 2
+	state := make(map[git.ObjectID]int, len(byDate))
+	for _, id := range byDate {
+		stack := []git.ObjectID{id}
+		for len(stack) > 0 {
+			id := stack[len(stack)-1]
+			c := f.commits[id]
+			if c == nil || state[id] == done {
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			if state[id] == waiting {
+				stack = stack[:len(stack)-1]
+				state[id], c.order = done, len(f.ordered)
+				f.ordered = append(f.ordered, id)
+				continue
+			}
+			state[id] = waiting
+			for _, parent := range c.parents {
+				if state[parent] == 0 {
+					stack = append(stack, parent)
+				}
+			}
+		}
+	}
 }
 
 // reach finds out the first tip that reaches each commit.
