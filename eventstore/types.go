@@ -4,6 +4,7 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
+	"github.com/annal-git/annal/domain/gpgkey"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
@@ -58,6 +59,9 @@ func Types() *Registry {
 	Register[rules.SecretRuleRemoved](r)
 	Register[rules.AllowanceSet](r)
 	Register[rules.AllowanceRemoved](r)
+
+	Register[gpgkey.Added](r)
+	Register[gpgkey.Removed](r)
 
 	return r
 }

@@ -1,7 +1,8 @@
 -- +goose Up
 create sequence log.rule_id;
 create sequence log.secret_rule_id;
-grant usage on sequence log.rule_id, log.secret_rule_id to annal_app;
+create sequence log.gpg_key_id;
+grant usage on sequence log.rule_id, log.secret_rule_id, log.gpg_key_id to annal_app;
 
 create schema rules;
 grant usage on schema rules to annal_app;
@@ -30,6 +31,19 @@ create table rules.rule_epoch (
 comment on table rules.rule_epoch is 'Position of the newest event about the rules of a project: a push that was decided by older ones is not appended. No row: there is none.';
 
 grant select, insert, update, delete on all tables in schema rules to annal_app;
+
+create schema gpgkeys;
+grant usage on schema gpgkeys to annal_app;
+create table gpgkeys.gpg_keys (
+    id      bigint primary key,
+    user_id bigint not null,
+    details text not null
+);
+comment on table gpgkeys.gpg_keys is 'GPG keys of users; a removed one has no row.';
+comment on column gpgkeys.gpg_keys.details is 'JSON as the domain writes it: fingerprints, e-mail address, the key itself.';
+create index gpg_keys_user on gpgkeys.gpg_keys (user_id);
+grant select, insert, update, delete on gpgkeys.gpg_keys to annal_app;
+create index users_email on access.users (lower(email));
 
 -- The appends of pushes, which are decided by the rules of projects up to the position
 -- ruled. They refuse what is decided by older rules than there are, under the append lock
@@ -103,6 +117,9 @@ $$;
 -- +goose Down
 drop function log.append(bigint, bigint, bigint, boolean, text[], bigint[], uuid[], text[], text[], text[], int[], text[], bigint[], bytea[], bytea[], bigint);
 drop function log.append_one(bigint, bigint, bigint, boolean, text, bigint, uuid, text, text, text, text, bigint, bytea, bytea, bigint);
+drop index access.users_email;
+drop schema gpgkeys cascade;
 drop schema rules cascade;
+drop sequence log.gpg_key_id;
 drop sequence log.secret_rule_id;
 drop sequence log.rule_id;

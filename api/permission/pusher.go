@@ -32,10 +32,11 @@ func (j Judge) Pusher(ctx context.Context, caller credentials.Caller, key, slug 
 }
 
 // accessKey is the number of the access key that a caller has come with, 0 if with none.
-// Such a key is a user of its own, whose name no person can have (domain/access/adr/0001).
+// Such a key is a user of its own, whose name no person can have (domain/access/adr/0001);
+// which key it is, the way says by which he came.
 func accessKey(caller credentials.Caller) int64 {
-	number, ok := strings.CutPrefix(caller.User.Name, "access-key/")
-	if !ok {
+	number, ok := strings.CutPrefix(caller.Auth, "ssh-key:")
+	if !ok || !strings.HasPrefix(caller.User.Name, "access-key/") {
 		return 0
 	}
 	id, err := strconv.ParseInt(number, 10, 64)

@@ -24,6 +24,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -54,6 +55,7 @@ type Config struct {
 	Node        *status.Node
 	Maintenance Maintenance
 	Rules       *rules.Reader
+	GPGKeys     *gpgkeys.Reader
 	Groups      permission.Groups // nil: nobody is in any
 	GroupNames  GroupNames        // nil: there are no groups
 	Refusals    Refusals          // nil: nobody is told
@@ -100,7 +102,7 @@ func New(config Config) *API {
 		a.permissionRoutes(), a.tokenRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
-		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(),
+		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

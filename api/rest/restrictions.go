@@ -44,13 +44,13 @@ func (a *API) restrictionRoutes() []route {
 }
 
 type restRestriction struct {
-	ID         int64           `json:"id"`
-	Scope      restScope       `json:"scope"`
-	Type       string          `json:"type"`
-	Matcher    restMatcher     `json:"matcher"`
-	Users      []restUser      `json:"users"`
-	Groups     []string        `json:"groups"`
-	AccessKeys []restAccessKey `json:"accessKeys"`
+	ID         int64       `json:"id"`
+	Scope      restScope   `json:"scope"`
+	Type       string      `json:"type"`
+	Matcher    restMatcher `json:"matcher"`
+	Users      []restUser  `json:"users"`
+	Groups     []string    `json:"groups"`
+	AccessKeys []exemptKey `json:"accessKeys"`
 }
 
 type restMatcher struct {
@@ -65,11 +65,11 @@ type restMatcherType struct {
 	Name string `json:"name"`
 }
 
-type restAccessKey struct {
-	Key restAccessKeyID `json:"key"`
+type exemptKey struct {
+	Key exemptKeyID `json:"key"`
 }
 
-type restAccessKeyID struct {
+type exemptKeyID struct {
 	ID int64 `json:"id"`
 }
 
@@ -112,7 +112,7 @@ func (k *accessKeyReference) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &k.id) == nil {
 		return nil
 	}
-	var key restAccessKey
+	var key exemptKey
 	err := json.Unmarshal(data, &key)
 	k.id = key.Key.ID
 	return err
@@ -143,7 +143,7 @@ func (a *API) restRestrictions(c *call, t rules.Target, list []rules.Restriction
 	for i, r := range list {
 		answer := restRestriction{
 			ID: r.ID, Scope: scopeOf(t), Type: string(r.Type), Matcher: newRestMatcher(r.Matcher),
-			Users: []restUser{}, Groups: []string{}, AccessKeys: []restAccessKey{},
+			Users: []restUser{}, Groups: []string{}, AccessKeys: []exemptKey{},
 		}
 		for _, id := range r.Users {
 			if _, known := users[id]; !known {
@@ -161,7 +161,7 @@ func (a *API) restRestrictions(c *call, t rules.Target, list []rules.Restriction
 		}
 		answer.Groups = append(answer.Groups, names...)
 		for _, id := range r.AccessKeys {
-			answer.AccessKeys = append(answer.AccessKeys, restAccessKey{restAccessKeyID{id}})
+			answer.AccessKeys = append(answer.AccessKeys, exemptKey{exemptKeyID{id}})
 		}
 		answers[i] = answer
 	}

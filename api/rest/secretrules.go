@@ -21,13 +21,17 @@ var secretRuleKinds = []secretRuleKind{
 	{
 		"/secret-scanning/rules", "rules that tell secrets",
 		func(s rules.State) []rules.SecretRule { return s.SecretRules },
-		func(r rules.SecretRule, exists bool) rules.Command { return rules.SetSecretRule{Rule: r, Exists: exists} },
+		func(r rules.SecretRule, exists bool) rules.Command {
+			return rules.SetSecretRule{Rule: r, Exists: exists}
+		},
 		func(id int64) rules.Command { return rules.RemoveSecretRule{ID: id} },
 	},
 	{
 		"/secret-scanning/allowlist", "rules that tell what is no secret",
 		func(s rules.State) []rules.SecretRule { return s.Allowances },
-		func(r rules.SecretRule, exists bool) rules.Command { return rules.SetAllowance{Rule: r, Exists: exists} },
+		func(r rules.SecretRule, exists bool) rules.Command {
+			return rules.SetAllowance{Rule: r, Exists: exists}
+		},
 		func(id int64) rules.Command { return rules.RemoveAllowance{ID: id} },
 	},
 }

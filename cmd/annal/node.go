@@ -34,6 +34,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
@@ -78,7 +79,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
 	who := credentials.New(users, credentials.Options{})
 	judge := permission.Judge{Catalog: projects, Users: users, Groups: groups(users)}
-	refused := newRefusals(n.log, n.metrics)
+	refused, gpg := newRefusals(n.log, n.metrics), gpgkeys.NewReader(n.pool)
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Groups: judge.Groups, Refusals: refused,
+		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Groups: judge.Groups, Refusals: refused, GPGKeys: gpg,
 		BaseURL: baseURL, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
 	upload := uploadpack.New(n.settings.Limits.upload(uploadpack.Config{
@@ -123,7 +124,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Repositories: repositories{n.events, permission.NewGate(n.events, who, judge, nil), judge, refused, current, warm.pushed},
 		Store:        n.objects,
 		Upload:       upload,
-		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
+		Receive:      receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: newSigningKeys(gpg, users)})),
 		Archives:     archives,
 		Log:          n.log,
 		Gate:         n.settings.Limits.gate(n.metrics), MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,

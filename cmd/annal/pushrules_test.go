@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -151,6 +152,54 @@ func TestPushRules(t *testing.T) {
 		git(t, clone, "push", "-q", remote, "fresh:paths")
 		write(t, clone, "x.conf", "tok-1234 ", "where it is one")
 		refused(clone, []string{"x.conf line 1 looks like it holds a secret (our token)"}, "fresh:paths")
+	})
+
+	t.Run("signed", func(t *testing.T) {
+		n.admin(200, http.MethodPut, repositoryPushRules, map[string]any{"signed": true, "scanSecrets": false})
+		clone := fresh()
+		id := write(t, clone, "signed", "signed", "not signed")
+		refused(clone, []string{"signed-commits: commit " + id[:12] + ": it is not signed. Sign it (git commit -S)"}, "main:signed")
+		if _, err := exec.LookPath("gpg"); err != nil {
+			t.Skip("gpg is not installed: no commit is signed")
+		}
+		home, err := os.MkdirTemp("", "gpg") // a socket below it must have a short name
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := func(name string, args ...string) string {
+			t.Helper()
+			command := exec.CommandContext(t.Context(), name, args...)
+			command.Dir, command.Env = clone, environment("GNUPGHOME="+home)
+			out, err := command.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+			}
+			return string(out)
+		}
+		t.Cleanup(func() {
+			kill := exec.Command("gpgconf", "--kill", "all")
+			kill.Env = environment("GNUPGHOME=" + home)
+			_ = kill.Run()
+			_ = os.RemoveAll(home)
+		})
+		run("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key", "Ada <ada@example.org>", "ed25519", "sign", "never")
+		run("git", "commit", "-q", "--amend", "-S", "-m", "signed")
+		refused(clone, []string{"it is signed by a key that its committer has not added"}, "main:signed")
+		n.admin(204, "POST", "/rest/api/1.0/admin/users?name=ada&password=ada-has-a-password&displayName=Ada&emailAddress=ada@example.org", nil)
+		status, text := n.request("ada", "ada-has-a-password", "POST", "/rest/gpg/latest/keys", map[string]any{"text": run("gpg", "--quiet", "--armor", "--export")})
+		if status != 200 || !strings.Contains(text, `"emailAddress":"ada@example.org"`) {
+			t.Fatalf("%d %s", status, text)
+		}
+		git(t, clone, "push", "-q", remote, "main:signed") // by somebody else, as merges are
+		run("git", "commit", "-q", "--amend", "-S", "-m", "signed again")
+		status, text = n.request("ada", "ada-has-a-password", "DELETE", "/rest/gpg/latest/keys/"+between(text, `"fingerprint":"`, `"`), nil)
+		if status != 204 {
+			t.Fatalf("%d %s", status, text)
+		}
+		refused(clone, []string{"has not added"}, "+main:signed")
+		n.annal("projections", "verify", "gpgkeys")
+		n.annal("projections", "rebuild", "gpgkeys")
+		n.admin(200, http.MethodPut, repositoryPushRules, map[string]any{})
 	})
 
 	// Deletions go through whatever else is wrong.

@@ -31,7 +31,7 @@ type Tip struct {
 // Finish says what is wrong with what came in a quarantine to a repository that had the
 // objects of base, nil if it had none. Each refusal is of the first of the tips that its
 // commit is reached by, of the first tip if none reaches it. At most maxRefusals are
-// listed. Errors are those of the store and of the Verifier.
+// listed. Errors are those of the store and of asking for keys.
 func (i *Inspector) Finish(ctx context.Context, q *store.Quarantine, base *store.Objects, tips []Tip) ([]rules.Refusal, error) {
 	if i.err != nil {
 		return nil, i.err

@@ -12,15 +12,9 @@ import (
 	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/domain/secrets"
 	"github.com/annal-git/annal/gitfs/object"
+	"github.com/annal-git/annal/gitfs/signature"
 	"github.com/annal-git/annal/gitfs/store"
 )
-
-// Verifier verifies signatures of commits.
-type Verifier interface {
-	// Verify says why a signature of a payload is not by a key of the user with an e-mail
-	// address, "" if it is. Errors are those of asking for keys.
-	Verify(ctx context.Context, payload, signature []byte, email string) (reason string, err error)
-}
 
 // Bounds of what is remembered of one push.
 const (
@@ -33,7 +27,7 @@ type Inspector struct {
 	ctx      context.Context // of the push
 	content  rules.Content
 	pusher   rules.Pusher
-	verifier Verifier
+	verifier *signature.Verifier
 	message  *regexp.Regexp
 	scanner  *secrets.Scanner
 	allowed  []allowance
@@ -79,10 +73,10 @@ type pathRule struct {
 	path *regexp.Regexp
 }
 
-// New makes an Inspector of one push. ctx is that of the push. The verifier is needed if
-// commits must be signed. The error is a *domain.InvalidError if a pattern does not compile.
-func New(ctx context.Context, content rules.Content, pusher rules.Pusher, verifier Verifier) (*Inspector, error) {
-	i := &Inspector{ctx: ctx, content: content, pusher: pusher, verifier: verifier, blobs: map[git.ObjectID][]blobFinding{}}
+// New makes an Inspector of one push. ctx is that of the push. keys are asked if commits
+// must be signed; nil means that nobody has any. The error is a *domain.InvalidError if a pattern does not compile.
+func New(ctx context.Context, content rules.Content, pusher rules.Pusher, keys signature.Keys) (*Inspector, error) {
+	i := &Inspector{ctx: ctx, content: content, pusher: pusher, verifier: signature.NewVerifier(keys), blobs: map[git.ObjectID][]blobFinding{}}
 	i.sinks.New = func() any { return &sink{inspector: i} }
 	var err error
 	if content.Message != "" {
@@ -181,11 +175,11 @@ func (i *Inspector) notYou(role string, s object.Signature) string {
 }
 
 func (i *Inspector) verify(id git.ObjectID, content []byte, commit *object.Commit) {
-	payload, signature := object.Signed(content)
+	payload, proof := object.Signed(content)
 	reason := "it is not signed"
-	if len(signature) > 0 && i.verifier != nil {
+	if len(proof) > 0 {
 		var err error
-		if reason, err = i.verifier.Verify(i.ctx, payload, signature, commit.Committer.Email); err != nil {
+		if reason, err = i.verifier.Verify(i.ctx, payload, proof, commit.Committer.Email); err != nil {
 			i.fail(err)
 			return
 		}

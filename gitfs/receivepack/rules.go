@@ -45,7 +45,7 @@ func (p *push) inspector(ctx context.Context) (*inspect.Inspector, error) {
 	if content.None() {
 		return nil, nil
 	}
-	return inspect.New(ctx, content, p.pusher, p.server.config.Verifier)
+	return inspect.New(ctx, content, p.pusher, p.server.config.Keys)
 }
 
 // judgeContent refuses every ref but deletions if something is wrong with what came with

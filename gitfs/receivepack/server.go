@@ -11,10 +11,10 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/gitfs"
-	"github.com/annal-git/annal/gitfs/inspect"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/revwalk"
+	"github.com/annal-git/annal/gitfs/signature"
 	"github.com/annal-git/annal/gitfs/store"
 )
 
@@ -28,7 +28,7 @@ type Config struct {
 	// refs/pull-requests/, refs/keep/ and refs/platform/.
 	Hidden []string
 
-	Verifier inspect.Verifier // of commits that must be signed; nil: none can be
+	Keys signature.Keys // of users, by which commits may have to be signed; nil: nobody has any
 
 	ClosureBytes int64 // memory to remember what the refs of forks reach; default 32 MiB
 
