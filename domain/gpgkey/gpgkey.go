@@ -119,7 +119,7 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 		if len(c.Details.Text) > MaxBytes {
 			return nil, domain.Invalid("text", "A GPG key has at most %d bytes.", MaxBytes)
 		}
-		return []domain.Event{Added{User: c.User, ID: c.ID, Details: c.Details}}, nil
+		return []domain.Event{Added(c)}, nil
 	case Remove:
 		has := map[ID]bool{}
 		for _, id := range s {

@@ -9,9 +9,7 @@ import (
 )
 
 // Command is something one may ask about the rules of a target.
-type Command interface {
-	decide(s State, t Target) (domain.Event, error)
-}
+type Command interface{ command() }
 
 // SetRestrictions makes branch permissions, all or none. One for which there is one of
 // the same type and matcher replaces it, and gets its id; the others have fresh ids.
@@ -44,20 +42,48 @@ type SetAllowance struct {
 // RemoveAllowance is RemoveSecretRule of what is no secret.
 type RemoveAllowance struct{ ID int64 }
 
+func (SetRestrictions) command()   {}
+func (RemoveRestriction) command() {}
+func (SetModel) command()          {}
+func (SetPushRules) command()      {}
+func (SetSecretRule) command()     {}
+func (RemoveSecretRule) command()  {}
+func (SetAllowance) command()      {}
+func (RemoveAllowance) command()   {}
+
 // Decide judges a command about the rules of t. It returns no event when nothing would
 // change. Errors are *domain.InvalidError, *domain.ConflictError and *domain.NotFoundError.
 func Decide(s State, t Target, command Command) ([]domain.Event, error) {
-	if several, ok := command.(SetRestrictions); ok {
-		return several.decideAll(s, t)
+	switch c := command.(type) {
+	case SetRestrictions:
+		return c.decide(s, t)
+	case SetModel:
+		return c.decide(s, t)
+	case SetPushRules:
+		return c.decide(s, t)
+	case SetSecretRule:
+		return c.decide(s, t)
+	case SetAllowance:
+		return c.decide(s, t)
+	case RemoveRestriction:
+		if r, ok := s.Restriction(c.ID); ok {
+			return one(RestrictionRemoved{Target: t, Restriction: r}), nil
+		}
+	case RemoveSecretRule:
+		if r, ok := s.SecretRule(c.ID); ok {
+			return one(SecretRuleRemoved{Target: t, Rule: r}), nil
+		}
+	case RemoveAllowance:
+		if r, ok := s.Allowance(c.ID); ok {
+			return one(AllowanceRemoved{Target: t, Rule: r}), nil
+		}
 	}
-	event, err := command.decide(s, t)
-	if err != nil || event == nil {
-		return nil, err
-	}
-	return []domain.Event{event}, nil
+	return nil, nil
 }
 
-func (c SetRestrictions) decideAll(s State, t Target) ([]domain.Event, error) {
+func one(event domain.Event) []domain.Event { return []domain.Event{event} }
+
+func (c SetRestrictions) decide(s State, t Target) ([]domain.Event, error) {
 	var events []domain.Event
 	for _, r := range c.Restrictions {
 		event, err := setRestriction(s, t, r)
@@ -70,8 +96,6 @@ func (c SetRestrictions) decideAll(s State, t Target) ([]domain.Event, error) {
 	}
 	return events, nil
 }
-
-func (c SetRestrictions) decide(State, Target) (domain.Event, error) { return nil, nil }
 
 func setRestriction(s State, t Target, r Restriction) (domain.Event, error) {
 	if !slices.Contains(Types, r.Type) {
@@ -109,14 +133,7 @@ func sorted[T cmp.Ordered](list []T) []T {
 	return slices.Compact(list)
 }
 
-func (c RemoveRestriction) decide(s State, t Target) (domain.Event, error) {
-	if r, ok := s.Restriction(c.ID); ok {
-		return RestrictionRemoved{Target: t, Restriction: r}, nil
-	}
-	return nil, nil
-}
-
-func (c SetModel) decide(s State, t Target) (domain.Event, error) {
+func (c SetModel) decide(s State, t Target) ([]domain.Event, error) {
 	event := ModelSet{Target: t, Old: s.Model}
 	if c.Model != nil {
 		model, err := c.Model.normal()
@@ -128,10 +145,10 @@ func (c SetModel) decide(s State, t Target) (domain.Event, error) {
 	if reflect.DeepEqual(event.Old, event.Model) {
 		return nil, nil
 	}
-	return event, nil
+	return one(event), nil
 }
 
-func (c SetPushRules) decide(s State, t Target) (domain.Event, error) {
+func (c SetPushRules) decide(s State, t Target) ([]domain.Event, error) {
 	changed := s.Push
 	c.Change(&changed)
 	if err := changed.check(); err != nil {
@@ -140,37 +157,23 @@ func (c SetPushRules) decide(s State, t Target) (domain.Event, error) {
 	if reflect.DeepEqual(changed, s.Push) {
 		return nil, nil
 	}
-	return PushRulesSet{Target: t, Old: s.Push, Rules: changed}, nil
+	return one(PushRulesSet{Target: t, Old: s.Push, Rules: changed}), nil
 }
 
-func (c SetSecretRule) decide(s State, t Target) (domain.Event, error) {
+func (c SetSecretRule) decide(s State, t Target) ([]domain.Event, error) {
 	old, err := checkSecretRule(s.SecretRules, t, c.Rule, c.Exists)
 	if err != nil || old != nil && *old == c.Rule {
 		return nil, err
 	}
-	return SecretRuleSet{Target: t, Rule: c.Rule, Old: old}, nil
+	return one(SecretRuleSet{Target: t, Rule: c.Rule, Old: old}), nil
 }
 
-func (c RemoveSecretRule) decide(s State, t Target) (domain.Event, error) {
-	if r, ok := s.SecretRule(c.ID); ok {
-		return SecretRuleRemoved{Target: t, Rule: r}, nil
-	}
-	return nil, nil
-}
-
-func (c SetAllowance) decide(s State, t Target) (domain.Event, error) {
+func (c SetAllowance) decide(s State, t Target) ([]domain.Event, error) {
 	old, err := checkSecretRule(s.Allowances, t, c.Rule, c.Exists)
 	if err != nil || old != nil && *old == c.Rule {
 		return nil, err
 	}
-	return AllowanceSet{Target: t, Rule: c.Rule, Old: old}, nil
-}
-
-func (c RemoveAllowance) decide(s State, t Target) (domain.Event, error) {
-	if r, ok := s.Allowance(c.ID); ok {
-		return AllowanceRemoved{Target: t, Rule: r}, nil
-	}
-	return nil, nil
+	return one(AllowanceSet{Target: t, Rule: c.Rule, Old: old}), nil
 }
 
 // checkSecretRule returns the rule of a list that another shall replace, if there is one.

@@ -60,7 +60,7 @@ func verifySSH(keys [][]byte, payload, signature []byte) (reason string) {
 	if ssh.Unmarshal(s.Signature, &proof) != nil {
 		return unreadable
 	}
-	if proof.Format == ssh.KeyAlgoRSA || proof.Format == ssh.InsecureKeyAlgoDSA { // with SHA-1
+	if proof.Format == ssh.KeyAlgoRSA || proof.Format == "ssh-dss" { // with SHA-1
 		return "its signature is of an algorithm that is not safe"
 	}
 	signed := sshSigned{Namespace: s.Namespace, Reserved: s.Reserved, Hash: s.Hash}
