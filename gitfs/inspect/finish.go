@@ -46,7 +46,7 @@ func (i *Inspector) Finish(ctx context.Context, q *store.Quarantine, base *store
 	f.reach()
 	for _, c := range i.commits {
 		if commit, came := f.commits[c.id]; came {
-			f.add(rules.Refusal{Rule: c.rule, Ref: tips[commit.tip].Ref, Commit: c.id, Text: fmt.Sprintf("commit %.12s: %s", c.id, c.text)}, commit.order)
+			f.add(ordered{order: commit.order, Refusal: rules.Refusal{Rule: c.rule, Ref: tips[commit.tip].Ref, Commit: c.id, Text: fmt.Sprintf("commit %.12s: %s", c.id, c.text)}})
 		}
 	}
 	if err := f.walk(); err != nil {
@@ -80,6 +80,7 @@ type newCommit struct {
 
 type ordered struct {
 	rules.Refusal
+	blob  git.ObjectID // that it is about, zero if about a commit
 	order int
 }
 
@@ -219,7 +220,7 @@ func (f *finisher) folder(commit, tree git.ObjectID, path string) error {
 		return nil
 	}
 	if len(f.seen) >= maxFolders || len(path) > maxPath {
-		f.add(rules.Refusal{Rule: rules.RuleSecrets, Ref: f.tips[0].Ref, Text: "what was found cannot be looked for in so many folders. Push in smaller parts"}, 0)
+		f.add(ordered{Refusal: rules.Refusal{Rule: rules.RuleSecrets, Ref: f.tips[0].Ref, Text: "what was found cannot be looked for in so many folders. Push in smaller parts"}})
 		f.more++
 		return nil
 	}
@@ -267,7 +268,7 @@ func (f *finisher) file(commit, blob git.ObjectID, folder string, name []byte) {
 	}
 	for _, rule := range f.paths {
 		if rule.path.MatchString(path) && !f.allowsPath(path) {
-			f.refuseFile(commit, rules.RuleSecrets, path, 0, fmt.Sprintf("is a file that must not be pushed (secret rule %s). Take it out of the history, or have an administrator allow it", quote(rule.name)))
+			f.refuseFile(commit, blob, rules.RuleSecrets, path, 0, fmt.Sprintf("is a file that must not be pushed (secret rule %s). Take it out of the history, or have an administrator allow it", quote(rule.name)))
 		}
 	}
 }
@@ -294,13 +295,13 @@ func (f *finisher) refuseBlob(commit, blob git.ObjectID, path string, finding bl
 		path = "object " + blob.String()
 	}
 	if finding.size > 0 {
-		f.refuseFile(commit, rules.RuleFileSize, path, 0, fmt.Sprintf("has %s, and files may have at most %s. Take it out of the history, or keep it in Git LFS", bytesText(finding.size), bytesText(f.content.MaxFileSize)))
+		f.refuseFile(commit, blob, rules.RuleFileSize, path, 0, fmt.Sprintf("has %s, and files may have at most %s. Take it out of the history, or keep it in Git LFS", bytesText(finding.size), bytesText(f.content.MaxFileSize)))
 		return
 	}
-	f.refuseFile(commit, rules.RuleSecrets, path, finding.Line, fmt.Sprintf("looks like it holds a secret (%s). Take it out of the history and have it replaced, for it may be known; or have an administrator allow it", finding.Rule))
+	f.refuseFile(commit, blob, rules.RuleSecrets, path, finding.Line, fmt.Sprintf("looks like it holds a secret (%s). Take it out of the history and have it replaced, for it may be known; or have an administrator allow it", finding.Rule))
 }
 
-func (f *finisher) refuseFile(commit git.ObjectID, rule, path string, line int, text string) {
+func (f *finisher) refuseFile(commit, blob git.ObjectID, rule, path string, line int, text string) {
 	r := rules.Refusal{Rule: rule, Ref: f.tips[0].Ref, Commit: commit, Path: path, Line: line}
 	where, order := quote(path), 0
 	if line > 0 {
@@ -311,19 +312,23 @@ func (f *finisher) refuseFile(commit git.ObjectID, rule, path string, line int, 
 		where = fmt.Sprintf("commit %.12s: %s", commit, where)
 	}
 	r.Text = where + " " + text
-	f.add(r, order)
+	f.add(ordered{r, blob, order})
 }
 
-// add lists a refusal, once for a file and what is wrong with it.
-func (f *finisher) add(r rules.Refusal, order int) {
-	if r.Path != "" && slices.ContainsFunc(f.listed, func(o ordered) bool { return o.Rule == r.Rule && o.Path == r.Path && o.Line == r.Line }) {
+// add lists a refusal, once for a file at a path: commits after the one that brought it
+// have it, too.
+func (f *finisher) add(o ordered) {
+	again := func(p ordered) bool {
+		return p.blob == o.blob && p.Rule == o.Rule && p.Path == o.Path && p.Line == o.Line
+	}
+	if !o.blob.IsZero() && slices.ContainsFunc(f.listed, again) {
 		return
 	}
 	if len(f.listed) == maxRefusals {
 		f.more++
 		return
 	}
-	f.listed = append(f.listed, ordered{r, order})
+	f.listed = append(f.listed, o)
 }
 
 // answer lists the refusals, those of the oldest commits first.
