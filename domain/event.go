@@ -55,9 +55,12 @@ func UserStream(id UserID) Stream { return Stream("user/" + strconv.FormatInt(in
 // GroupStream is the stream of one group.
 func GroupStream(id GroupID) Stream { return Stream("group/" + strconv.FormatInt(int64(id), 10)) }
 
+// ProjectStreams is what the streams of projects begin with, and no others.
+const ProjectStreams = "project/"
+
 // ProjectStream is the stream of one project.
 func ProjectStream(id ProjectID) Stream {
-	return Stream("project/" + strconv.FormatInt(int64(id), 10))
+	return Stream(ProjectStreams + strconv.FormatInt(int64(id), 10))
 }
 
 // RepositoryStreams is what the streams of repositories begin with, and no others.

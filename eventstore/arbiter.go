@@ -22,7 +22,7 @@ type Arbiter interface {
 	Refresh(ctx context.Context, tx pgx.Tx, claims []*Claim) error
 	// Decide decides the claims of one batch in order from memory, each seeing what the
 	// ones before it changed; a claim that was decided on the same state stays as it
-	// is. It fills in Version and Known, and Events, Outcome, Refused or Err.
+	// is. It fills in Version, Known and Ruled, and Events, Outcome, Refused or Err.
 	Decide(claims []*Claim) error
 	// Committed tells that the claims' Recorded are in the log.
 	Committed(claims []*Claim)
@@ -36,6 +36,7 @@ type Claim struct {
 	Decided int            // how many times
 	Version int64          // of the stream before Events
 	Known   int64          // position up to which the decision has seen the stream
+	Ruled   int64          // position up to which it has seen the rules of projects
 	Events  []domain.Event // to append; none if nothing happened
 	Outcome any            // handed to the proposer
 	Refused bool           // the state of the stream spoke against it, or against a part
@@ -47,7 +48,7 @@ type Claim struct {
 
 // Undecided takes back what was decided, to decide it again.
 func (c *Claim) Undecided() {
-	c.Version, c.Known, c.Events, c.Outcome, c.Refused, c.Err = 0, 0, nil, nil, false, nil
+	c.Version, c.Known, c.Ruled, c.Events, c.Outcome, c.Refused, c.Err = 0, 0, 0, nil, nil, false, nil
 	c.Decided++
 }
 

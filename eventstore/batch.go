@@ -25,6 +25,7 @@ type batch struct {
 	recorded []domain.Recorded
 	owners   []int // the request that each entry is of
 	known    int64 // up to where the decisions have seen their streams
+	ruled    int64 // up to where they have seen the rules of projects
 
 	base int64 // position before the first entry
 }
@@ -127,7 +128,7 @@ func (b *batch) readFound(ctx context.Context, tx pgx.Tx, types *Registry, since
 // behind, and nothing would be appended that finds out.
 func (b *batch) decide(l *Log, reread bool) error {
 	b.answers = make([]answer, len(b.requests))
-	b.entries, b.recorded, b.owners, b.known = nil, nil, nil, math.MaxInt64
+	b.entries, b.recorded, b.owners, b.known, b.ruled = nil, nil, nil, math.MaxInt64, math.MaxInt64
 	var claims []*Claim
 	for _, r := range b.requests {
 		if _, found := b.found[r.id]; r.claim != nil && !found {
@@ -173,7 +174,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 			return err
 		}
 		version = r.claim.Version
-		b.known = min(b.known, r.claim.Known)
+		b.known, b.ruled = min(b.known, r.claim.Known), min(b.ruled, r.claim.Ruled)
 	} else {
 		version = b.versions[stream]
 		if expect := r.proposal.Expect; expect != Any && version != int64(expect) {
@@ -198,7 +199,7 @@ func (b *batch) place(i int, r *request, types *Registry) (err error) {
 	return nil
 }
 
-const appendCall = `select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+const appendCall = `select log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 
 // arguments are those of the call that appends the entries. They must get positions within
 // a partition, if one is given; horizon is a position that the log has reached.
@@ -222,11 +223,11 @@ func (b *batch) arguments(horizon int64, within partition, wake bool) []any {
 	}
 	return []any{
 		horizon, within.first, within.last, wake, streams, versions, ids, types, bodies, metas,
-		personalEvents, parts, subjects, salts, data,
+		personalEvents, parts, subjects, salts, data, b.ruled,
 	}
 }
 
-const appendOneCall = `select log.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+const appendOneCall = `select log.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 
 // isOne reports whether the batch is what log.append_one takes.
 func (b *batch) isOne() bool { return len(b.entries) == 1 && len(b.entries[0].personal) <= 1 }
@@ -237,10 +238,10 @@ func (b *batch) oneArguments(horizon int64, within partition, wake bool) []any {
 	id := pgtype.UUID{Bytes: b.requests[0].id, Valid: true}
 	args := []any{horizon, within.first, within.last, wake, string(r.Stream), r.Version, id, e.name, e.body, e.meta}
 	if len(e.personal) == 0 {
-		return append(args, nil, nil, nil, nil)
+		return append(args, nil, nil, nil, nil, b.ruled)
 	}
 	p := e.personal[0]
-	return append(args, p.part, int64(p.subject), p.salt, p.data)
+	return append(args, p.part, int64(p.subject), p.salt, p.data, b.ruled)
 }
 
 // placedOne is placed for log.append_one, which may have done nothing.

@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -259,13 +260,14 @@ func (c *committer) within(b *batch, head int64) (partition, error) {
 
 // gather adds what is waiting to requests, and returns what has to wait for the
 // next batch: events decided by their proposer are alone on their stream, so that
-// claims on it are decided before or after them and not beside them.
+// claims on it are decided before or after them and not beside them. Those of a project
+// may be rules for what is claimed of its repositories, so that no claim comes behind them.
 func (c *committer) gather(requests []*request) (together, later []*request) {
 	claimed, fixed := map[domain.Stream]bool{}, map[domain.Stream]bool{}
-	size := 0
+	size, ruled := 0, false
 	add := func(r *request) {
 		stream, claim := r.proposal.Stream, r.claim != nil
-		if fixed[stream] || (!claim && claimed[stream]) || (len(together) > 0 && size+r.size() > maxBatchBytes) {
+		if fixed[stream] || (claim && ruled) || (!claim && claimed[stream]) || (len(together) > 0 && size+r.size() > maxBatchBytes) {
 			later = append(later, r)
 			// Whoever comes later for this stream must not overtake it.
 			fixed[stream] = true
@@ -275,6 +277,7 @@ func (c *committer) gather(requests []*request) (together, later []*request) {
 			claimed[stream] = true
 		} else {
 			fixed[stream] = true
+			ruled = ruled || strings.HasPrefix(string(stream), domain.ProjectStreams)
 		}
 		size += r.size()
 		together = append(together, r)

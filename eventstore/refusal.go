@@ -10,6 +10,7 @@ import (
 const (
 	codeUnseen   = "AN001"
 	codeWentBack = "AN002"
+	codeRuled    = "AN003"
 	codeUnique   = "23505"
 	codeCheck    = "23514"
 )
@@ -27,14 +28,14 @@ func appendError(err error) error {
 var errDoubtful = errors.New("refused by what is in memory; the log must be asked")
 
 // needsReread reports whether a batch was refused because what it was decided on is not
-// the newest state of its streams.
+// the newest state of its streams, or of the rules of projects.
 func needsReread(err error) bool {
 	if errors.Is(err, errDoubtful) {
 		return true
 	}
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) &&
-		(refused.Code == codeUnseen || (refused.Code == codeUnique && refused.SchemaName == "log"))
+		(refused.Code == codeUnseen || refused.Code == codeRuled || (refused.Code == codeUnique && refused.SchemaName == "log"))
 }
 
 // isFull reports whether the newest partition of the log has no room.

@@ -4,9 +4,11 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
+	"github.com/annal-git/annal/domain/gpgkey"
 	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 )
 
 // Types is the registry of every event type Annal has ever written. A name stays
@@ -60,6 +62,18 @@ func Types() *Registry {
 	Register[group.MembersAdded](r)
 	Register[group.MembersRemoved](r)
 	Register[group.Deleted](r)
+
+	Register[rules.RestrictionSet](r)
+	Register[rules.RestrictionRemoved](r)
+	Register[rules.ModelSet](r)
+	Register[rules.PushRulesSet](r)
+	Register[rules.SecretRuleSet](r)
+	Register[rules.SecretRuleRemoved](r)
+	Register[rules.AllowanceSet](r)
+	Register[rules.AllowanceRemoved](r)
+
+	Register[gpgkey.Added](r)
+	Register[gpgkey.Removed](r)
 
 	return r
 }

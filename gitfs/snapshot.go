@@ -1,10 +1,12 @@
 package gitfs
 
 import (
+	"context"
 	"iter"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/rules"
 )
 
 // Refs is an immutable sorted set of refs, as of one log position. Hidden refs
@@ -30,4 +32,15 @@ type Snapshot struct {
 	Refs       Refs
 	Packs      []git.Pack // oldest first
 	Fork       bool       // the packs hold objects of another repository, which the refs need not reach
+
+	// Demanded, if set, is what is demanded of pushes, nil for nothing.
+	Demanded func(context.Context) (*rules.Effective, error)
+}
+
+// Demands asks Demanded, if it is set.
+func (s *Snapshot) Demands(ctx context.Context) (*rules.Effective, error) {
+	if s.Demanded == nil {
+		return nil, nil
+	}
+	return s.Demanded(ctx)
 }

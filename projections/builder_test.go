@@ -23,12 +23,14 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 )
 
-var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}}
+var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}}
 
 var followers = []projections.Follower{refs.Projection{}, refhistory.Projection{}, activity.Projection{}, reposearch.Projection{}}
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/gitfs"
 )
 
@@ -36,6 +37,10 @@ type Access struct {
 	// Allow, if set, judges one update of a push before its pack is read: it
 	// returns why it is refused, or "".
 	Allow func(ctx context.Context, u git.RefUpdate) string
+	// Pusher says who pushes, and Refused is told what rules have refused; see
+	// receivepack.Repository.
+	Pusher  func(ctx context.Context, demanded *rules.Effective) (rules.Pusher, error)
+	Refused func(ctx context.Context, refusals []rules.Refusal)
 	// Commit makes a push happen; see receivepack.Repository. Only called if the
 	// repository was opened to write.
 	Commit func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error)

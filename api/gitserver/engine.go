@@ -86,5 +86,8 @@ func (r *Repository) ForUpload() *uploadpack.Repository {
 // ForReceive is the repository for a push.
 func (r *Repository) ForReceive() *receivepack.Repository {
 	a := r.Access
-	return &receivepack.Repository{Snapshot: r.Snapshot, Objects: r.Objects, RecentTips: a.RecentTips, Allow: a.Allow, Commit: a.Commit, Admit: r.Admit}
+	return &receivepack.Repository{
+		Snapshot: r.Snapshot, Objects: r.Objects, RecentTips: a.RecentTips,
+		Allow: a.Allow, Pusher: a.Pusher, Refused: a.Refused, Admit: r.Admit, Commit: a.Commit,
+	}
 }

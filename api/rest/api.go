@@ -24,7 +24,9 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 )
 
 // Snapshots gives the refs and packs of a repository as they are now. A repository
@@ -52,6 +54,9 @@ type Config struct {
 	Checkpoints *projections.Checkpoints
 	Node        *status.Node
 	Maintenance Maintenance
+	Rules       *rules.Reader
+	GPGKeys     *gpgkeys.Reader
+	Refusals    Refusals // nil: nobody is told
 
 	// LicensedUsers is how many users may be able to log in; 0 for any number.
 	LicensedUsers int
@@ -102,6 +107,7 @@ func New(config Config) *API {
 		a.tokenRoutes(), a.sshKeyRoutes(), a.accessKeyRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
+		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

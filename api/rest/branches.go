@@ -10,7 +10,6 @@ import (
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
-	"github.com/annal-git/annal/projections/refs"
 )
 
 func (a *API) branchRoutes() []route {
@@ -22,7 +21,7 @@ func (a *API) branchRoutes() []route {
 		},
 		{
 			method: http.MethodPost, path: repositoryPath + "/branches", summary: "Create a branch",
-			handle: a.handleCreateBranch, body: branchBody{}, answer: restBranch{},
+			handle: a.createBranch(http.StatusOK), body: branchBody{}, answer: restBranch{},
 		},
 		{
 			method: http.MethodGet, path: repositoryPath + "/branches/default", summary: "Get the default branch; 204 if the repository is empty",
@@ -177,40 +176,46 @@ func newestFirst(ctx context.Context, r repositoryAt, list []git.Ref) error {
 	return nil
 }
 
-func (a *API) handleCreateBranch(c *call) error {
-	r, err := a.open(c, rights.RepoWrite)
-	if err != nil {
-		return err
-	}
-	var body branchBody
-	if err := c.decode(&body); err != nil {
-		return err
-	}
-	name := "refs/heads/" + strings.TrimPrefix(body.Name, "refs/heads/")
-	if err := git.CheckRefName(name); err != nil {
-		return domain.Invalid("name", "%s.", err)
-	}
-	if body.StartPoint == "" {
-		return domain.Invalid("startPoint", "The start point of the branch is required.")
-	}
-	commit, err := r.commit(c.ctx(), body.StartPoint)
-	if err != nil {
-		return err
-	}
-	push := repository.PushRefs{Updates: []git.RefUpdate{{Name: name, New: commit}}, Atomic: true}
-	results, err := refs.Push(c.ctx(), a.Log, r.Repository.ID, push, c.meta)
-	if err != nil {
-		return err
-	}
-	for _, result := range results {
-		if !result.OK() {
-			return &exceptionError{
-				status: http.StatusConflict, exception: exceptionDuplicateRef,
-				message: "Branch '" + git.ShortName(name) + "' cannot be created: it, or a branch whose name stands in its way, exists.",
+// createBranch answers with a status, in which the two APIs for it differ.
+func (a *API) createBranch(status int) handler {
+	return func(c *call) error {
+		r, err := a.open(c, rights.RepoWrite)
+		if err != nil {
+			return err
+		}
+		var body branchBody
+		if err := c.decode(&body); err != nil {
+			return err
+		}
+		name := "refs/heads/" + strings.TrimPrefix(body.Name, "refs/heads/")
+		if err := git.CheckRefName(name); err != nil {
+			return domain.Invalid("name", "%s.", err)
+		}
+		if body.StartPoint == "" {
+			return domain.Invalid("startPoint", "The start point of the branch is required.")
+		}
+		commit, err := r.commit(c.ctx(), body.StartPoint)
+		if err != nil {
+			return err
+		}
+		push, err := a.judged(c, r, repository.PushRefs{Updates: []git.RefUpdate{{Name: name, New: commit}}, Atomic: true})
+		if err != nil {
+			return err
+		}
+		results, err := a.push(c, r, push)
+		if err != nil {
+			return err
+		}
+		for _, result := range results {
+			if !result.OK() {
+				return &exceptionError{
+					status: http.StatusConflict, exception: exceptionDuplicateRef,
+					message: "Branch '" + git.ShortName(name) + "' cannot be created: it, or a branch whose name stands in its way, exists.",
+				}
 			}
 		}
+		return c.json(status, branch(r, git.Ref{Name: name, ID: commit}))
 	}
-	return c.json(http.StatusOK, branch(r, git.Ref{Name: name, ID: commit}))
 }
 
 // defaultBranch is the default branch, if it exists.

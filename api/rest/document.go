@@ -40,7 +40,7 @@ func (a *API) Document() map[string]any {
 		"openapi": "3.0.1",
 		"info": jsonObject{
 			"title": a.DisplayName, "version": a.Version,
-			"description": "Paths below /rest other than /rest/annal are Bitbucket Data Center's. \"latest\" may stand for \"1.0\" everywhere.",
+			"description": "Paths below /rest other than /rest/annal are Bitbucket Data Center's. \"latest\" may stand for the version everywhere.",
 		},
 		"servers": []jsonObject{{"url": strings.TrimSuffix(a.BaseURL.String(), "/")}},
 		"paths":   paths,

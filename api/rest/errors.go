@@ -42,6 +42,7 @@ var missing = map[string]string{
 	"branch":     "com.atlassian.bitbucket.repository.NoSuchBranchException",
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",
 	"commit":     "com.atlassian.bitbucket.commit.NoSuchCommitException",
+	"rule":       "com.atlassian.bitbucket.NoSuchEntityException",
 	"position":   "com.atlassian.bitbucket.NoSuchEntityException",
 	"path":       "com.atlassian.bitbucket.content.NoSuchPathException",
 }

@@ -23,11 +23,14 @@ const (
 
 // decode reads a JSON body into v. What does not fit is a *domain.InvalidError that
 // names the field.
-func (c *call) decode(v any) error {
+func (c *call) decode(v any) error { return c.decodeAs("application/json", v) }
+
+// decodeAs is decode for JSON of a media type of its own.
+func (c *call) decodeAs(expected string, v any) error {
 	r := c.Request()
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		// A page of another site can send forms and plain text without asking, JSON not.
-		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
+		if media, _, err := mime.ParseMediaType(kind); err != nil || media != expected {
 			return &statusError{status: http.StatusUnsupportedMediaType, message: "HTTP 415 Unsupported Media Type"}
 		}
 	}

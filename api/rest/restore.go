@@ -8,7 +8,6 @@ import (
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/gitfs/restore"
-	"github.com/annal-git/annal/projections/refs"
 )
 
 func (a *API) restoreRoutes() []route {
@@ -70,7 +69,11 @@ func (a *API) handleRestoreRefs(c *call) error {
 		answer.DefaultBranch = &restDefaultBranchChange{From: r.Head, To: push.DefaultBranch}
 	}
 	if !body.DryRun && changesAnything(push) {
-		results, err := refs.Push(c.ctx(), a.Log, r.ID, push, c.meta)
+		push, err := a.judged(c, r, push)
+		if err != nil {
+			return err
+		}
+		results, err := a.push(c, r, push)
 		if err != nil {
 			return err
 		}

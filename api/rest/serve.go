@@ -27,12 +27,17 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.router.ServeHTTP(w, r)
 }
 
-// canonicalPath makes one of the two versions of a path, and drops a slash at its end.
+// canonicalPath makes one of the two versions of a path, and drops a slash at its end. The
+// newest version of an API is 1.0, but for one.
 func canonicalPath(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/rest/"); ok {
 		api, rest, _ := strings.Cut(rest, "/")
 		if rest == "latest" || strings.HasPrefix(rest, "latest/") {
-			path = "/rest/" + api + "/1.0" + strings.TrimPrefix(rest, "latest")
+			newest := "/1.0"
+			if api == "branch-permissions" {
+				newest = "/2.0"
+			}
+			path = "/rest/" + api + newest + strings.TrimPrefix(rest, "latest")
 		}
 	}
 	if len(path) > 1 {

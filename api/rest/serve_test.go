@@ -223,7 +223,7 @@ func TestDocument(t *testing.T) {
 		if !strings.HasPrefix(path, "/rest/") || strings.HasPrefix(path, "/rest/annal/") {
 			continue
 		}
-		known := theirs.Paths[strings.Replace(strings.TrimPrefix(path, "/rest"), "/1.0", "/latest", 1)]
+		known := theirs.Paths[strings.NewReplacer("/1.0/", "/latest/", "/branch-permissions/2.0/", "/branch-permissions/latest/").Replace(strings.TrimPrefix(path, "/rest"))]
 		for method, ours := range operations {
 			original, ok := known[method]
 			if !ok {

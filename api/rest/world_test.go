@@ -21,6 +21,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
+	domainrules "github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/eventstore/tree"
@@ -32,7 +33,9 @@ import (
 	"github.com/annal-git/annal/gitfs/revwalk"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/refs"
+	"github.com/annal-git/annal/projections/rules"
 )
 
 func TestMain(m *testing.M) { eventstoretest.Main(m) }
@@ -86,7 +89,9 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	if err != nil {
 		return nil, err
 	}
-	return shown(found), nil
+	now := shown(found)
+	now.Demanded = func(ctx context.Context) (*domainrules.Effective, error) { return s.Demanded(ctx, found) }
+	return now, nil
 }
 
 func (s snapshots) At(ctx context.Context, id domain.RepositoryID, moment string) (*gitfs.Snapshot, error) {
@@ -112,7 +117,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}},
 	})
 	current := refs.NewReader(pool, log, 1<<20)
 	log.Arbitrate(refs.NewArbiter(current))
@@ -138,7 +143,7 @@ func newWorld(t *testing.T) *world {
 		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		ServerID: "server",
-		Now:      func() time.Time { return w.now },
+		Now:      func() time.Time { return w.now }, Rules: rules.NewReader(pool), GPGKeys: gpgkeys.NewReader(pool),
 	})
 	w.ok(owner, "POST", "/rest/api/1.0/projects", `{"key":"prj","name":"Project"}`, 201)
 	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"repo","scmId":"git"}`, 201)

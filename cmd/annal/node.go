@@ -37,8 +37,10 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/workers"
 	upkeep "github.com/annal-git/annal/workers/maintenance"
 )
@@ -82,6 +84,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
 	who := credentials.New(users, credentials.Options{Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength})
 	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
+	refused, gpg := newRefusals(n.log, n.metrics), gpgkeys.NewReader(n.pool)
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance:   upkeep.NewQueries(n.pool),
+		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg,
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
 		BaseURL: baseURL, SSHURL: sshURL, SSHFingerprint: sshFingerprint, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
@@ -133,9 +136,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.workers.Start(ctx, warm)
 	engine := gitserver.Engine{
 		Store: n.objects, Upload: upload, Archives: archives, Gate: n.settings.Limits.gate(n.metrics),
-		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits})),
+		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
-	open := repositories{n.events, permission.NewGate(n.events, judge, nil), current, warm.pushed}
+	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, warm.pushed}
 	if sshURL != nil {
 		n.ssh = n.sshServer(engine, open, who)
 	}

@@ -17,15 +17,17 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
+	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
+	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/workers/handlers"
 )
 
 // inlineProjections move in the transaction that appends an event.
 func inlineProjections() []eventstore.Inline {
-	return []eventstore.Inline{catalog.Projection{}, access.Projection{}}
+	return []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}}
 }
 
 // followers follow the log, each on runners of its own.

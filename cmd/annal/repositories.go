@@ -16,6 +16,7 @@ import (
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/projections/refs"
@@ -29,6 +30,8 @@ const recently = 5 * time.Minute
 type repositories struct {
 	log       *eventstore.Log
 	gate      *permission.Gate
+	judge     permission.Judge
+	refusals  *refusals
 	snapshots snapshots
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
@@ -100,6 +103,12 @@ func (r repositories) open(ctx context.Context, asker permission.Asker, from ori
 	if write {
 		meta := domain.Metadata{
 			Actor: pass.Caller.User.ID, Auth: pass.Caller.Auth, Address: from.address, RequestID: from.requestID, Correlation: from.requestID,
+		}
+		opened.Pusher = func(ctx context.Context, demanded *rules.Effective) (rules.Pusher, error) {
+			return r.judge.Pusher(ctx, pass.Caller, project, slug, demanded)
+		}
+		opened.Refused = func(ctx context.Context, refused []rules.Refusal) {
+			r.refusals.Refused(ctx, pass.Repository, meta, refused)
 		}
 		opened.Commit = func(ctx context.Context, push repository.PushRefs) ([]git.RefResult, error) {
 			results, err := refs.Push(ctx, r.log, pass.Repository, push, meta)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/projections/refs"
@@ -22,7 +23,9 @@ func (s snapshots) Snapshot(ctx context.Context, id domain.RepositoryID) (*gitfs
 	if err != nil {
 		return nil, err
 	}
-	return shown(found), nil
+	now := shown(found)
+	now.Demanded = func(ctx context.Context) (*rules.Effective, error) { return s.reader.Demanded(ctx, found) }
+	return now, nil
 }
 
 // At gives the refs and packs of a repository as they were at a position of the log or at a

@@ -18,6 +18,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/refs"
+	"github.com/annal-git/annal/projections/rules"
 )
 
 // repositoriesEach is how many repositories a writer pushes to in turn.
@@ -33,7 +34,7 @@ func openNode(b testing.TB, pool *pgxpool.Pool, name string) *node {
 	b.Helper()
 	log, err := eventstore.Open(b.Context(), pool, eventstore.Options{
 		Types: eventstore.Types(), Node: name, Log: slog.New(slog.DiscardHandler),
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -38,6 +38,7 @@ type Pack struct {
 type RefResult struct {
 	Name   string
 	Reason string
+	Rule   string // that refused the update; "" if it was no rule of the repository's
 }
 
 // OK reports whether the update took effect.

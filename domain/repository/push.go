@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/domain/rules"
 )
 
 // PushRefs asks to move refs, each from the object its Old names. Objects, names
@@ -19,6 +20,9 @@ type PushRefs struct {
 	Options []string
 
 	DefaultBranch string // if set, becomes the default branch together with the moves
+
+	By        rules.Pusher // who is to be judged by the rules of the repository
+	Inspected string       // Mark of the rules.Content by which the objects of Pack were inspected
 }
 
 // Bytes is roughly the size of the event that the push may become.
@@ -57,10 +61,19 @@ func CheckBase(p PushRefs, removed, version int64) error {
 //
 // The results have the order of the updates, one each. A push that names a ref
 // twice is refused whole. Deleting a ref that is not there succeeds and is no
-// part of the event. The event is nil if no ref moves.
-func DecidePush(current func(name string) git.ObjectID, conflicts func(name string) iter.Seq[string], p PushRefs) (*RefsUpdated, []git.RefResult) {
+// part of the event. The event is nil if no ref moves. demanded are the rules of the
+// repository, nil for none; defaultBranch is the full name that they may speak of.
+func DecidePush(current func(name string) git.ObjectID, conflicts func(name string) iter.Seq[string], demanded *rules.Effective, defaultBranch string, p PushRefs) (*RefsUpdated, []git.RefResult) {
 	d := pushDecision{
-		current: current, conflicts: conflicts,
+		current: current, conflicts: conflicts, refusals: make([]*rules.Refusal, len(p.Updates)),
+		rule: func(u git.RefUpdate) *rules.Refusal {
+			if p.Pack != nil && !u.IsDelete() {
+				if stale := demanded.RefuseStale(u.Name, p.Inspected); stale != nil {
+					return stale
+				}
+			}
+			return demanded.Judge(p.By, u, defaultBranch)
+		},
 		reasons: make([]string, len(p.Updates)),
 		moved:   make(map[string]git.ObjectID, len(p.Updates)),
 		parents: make(map[string]bool),
@@ -74,6 +87,9 @@ func DecidePush(current func(name string) git.ObjectID, conflicts func(name stri
 	failed := false
 	for i, u := range p.Updates {
 		results[i] = git.RefResult{Name: u.Name, Reason: d.reasons[i]}
+		if refusal := d.refusals[i]; refusal != nil {
+			results[i].Rule = refusal.Rule
+		}
 		failed = failed || d.reasons[i] != ""
 	}
 	if failed && p.Atomic {
@@ -100,7 +116,9 @@ func DecidePush(current func(name string) git.ObjectID, conflicts func(name stri
 type pushDecision struct {
 	current   func(string) git.ObjectID
 	conflicts func(string) iter.Seq[string]
+	rule      func(git.RefUpdate) *rules.Refusal
 	reasons   []string
+	refusals  []*rules.Refusal
 	moved     map[string]git.ObjectID // zero: deleted by this push
 	parents   map[string]bool         // folders of the refs this push makes
 }
@@ -131,6 +149,10 @@ func (d *pushDecision) judge(updates []git.RefUpdate, which func(git.RefUpdate) 
 			continue
 		case at != u.Old:
 			d.reasons[i] = fmt.Sprintf("expected %s is at %s", u.Old, at)
+			continue
+		}
+		if d.refusals[i] = d.rule(u); d.refusals[i] != nil {
+			d.reasons[i] = d.refusals[i].Text
 			continue
 		}
 		if u.IsCreate() {

@@ -86,7 +86,7 @@ func TestDecidePush(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pack := &git.Pack{ID: b, Objects: 3, Bytes: 300}
-			event, results := repository.DecidePush(tt.refs.current, tt.refs.conflicts,
+			event, results := repository.DecidePush(tt.refs.current, tt.refs.conflicts, nil, "",
 				repository.PushRefs{Updates: tt.updates, Atomic: tt.atomic, Pack: pack, Options: []string{"o"}})
 			var moved, reasons []string
 			if event != nil {
@@ -128,7 +128,7 @@ func TestPushesKeepRefsConsistent(t *testing.T) {
 				}
 				return u
 			}), 1, 5).Draw(t, "updates")
-			event, results := repository.DecidePush(state.current, state.conflicts, push)
+			event, results := repository.DecidePush(state.current, state.conflicts, nil, "", push)
 			after := state.apply(event)
 			refused := 0
 			for i, u := range push.Updates {

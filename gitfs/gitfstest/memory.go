@@ -97,7 +97,7 @@ func (m *Memory) Commit(_ context.Context, push repository.PushRefs) ([]git.RefR
 					}
 				}
 			}
-		}, push)
+		}, nil, m.Head, push)
 	if event == nil {
 		return results, nil
 	}

@@ -47,9 +47,10 @@ func (p *push) judgeNames(ctx context.Context) {
 		}
 	}
 	pending := p.pending()
-	_, results := repository.DecidePush(current(snapshot.Refs), conflicts(snapshot.Refs), repository.PushRefs{Updates: updates(pending)})
+	_, results := repository.DecidePush(current(snapshot.Refs), conflicts(snapshot.Refs), p.demanded, snapshot.Head,
+		repository.PushRefs{Updates: updates(pending), By: p.pusher})
 	for i, c := range pending {
-		c.reason = results[i].Reason
+		p.settle(c, results[i])
 		if c.reason == "" && c.IsDelete() {
 			_, exists := snapshot.Refs.Get(c.Name)
 			c.missing = !exists
@@ -162,7 +163,9 @@ func (p *push) judgeObjects(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			c.Forced = !contains
+			if c.Forced = !contains; c.Forced {
+				p.judgeForced(c)
+			}
 		}
 	}
 	p.settleAtomic()

@@ -10,9 +10,11 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/faultpoint"
+	"github.com/annal-git/annal/gitfs/inspect"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -33,6 +35,10 @@ type push struct {
 	reports      bool
 	commands     []command
 	options      []string
+
+	demanded *rules.Effective // nil for nothing
+	pusher   rules.Pusher
+	refusals []rules.Refusal
 
 	keepAlive keepAlive
 
@@ -56,6 +62,11 @@ func (s *Server) Serve(ctx context.Context, r io.Reader, w io.Writer, repo *Repo
 	if len(p.commands) == 0 {
 		return nil
 	}
+	if err := p.askRules(ctx); err != nil {
+		p.drain(in.Rest())
+		return errors.Join(err, p.fail(commitText(err)))
+	}
+	defer p.tellRefusals(ctx)
 	p.judgeNames(ctx)
 	if repo.Admit != nil && p.sendsPack() {
 		leave, err := repo.Admit(ctx)
@@ -86,6 +97,7 @@ func (p *push) use(c protocol.Capabilities) {
 // report says of the pack; the error is for the log alone.
 func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err error) {
 	var quarantine *store.Quarantine
+	var inspector *inspect.Inspector
 	base, err := p.visible(ctx)
 	if err != nil {
 		p.drain(pack)
@@ -99,10 +111,16 @@ func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err err
 			return "ok", nil
 		}
 		defer p.keepAlive.end()
-		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, base, pack, store.ReceiveOptions{
-			ToEnd:    p.transport.Stateless,
-			Progress: p.progress,
-		})
+		options := store.ReceiveOptions{ToEnd: p.transport.Stateless, Progress: p.progress}
+		if inspector, err = p.inspector(ctx); err != nil {
+			p.drain(pack)
+			p.refuseAll("internal error")
+			return "ok", err
+		}
+		if inspector != nil {
+			options.Inspector = inspector
+		}
+		quarantine, err = p.server.config.Store.Receive(ctx, p.repo.Snapshot.Storage, base, pack, options)
 		if err != nil {
 			p.drain(pack)
 			p.refuseAll(reasonUnpacker)
@@ -118,6 +136,12 @@ func (p *push) take(ctx context.Context, pack io.Reader) (unpack string, err err
 	if err := p.judgeObjects(ctx); err != nil {
 		p.refuseAll("internal error")
 		return "ok", err
+	}
+	if inspector != nil && quarantine.Pack().Objects > 0 {
+		if err := p.judgeContent(ctx, inspector, quarantine, base); err != nil {
+			p.refuseAll("internal error")
+			return "ok", err
+		}
 	}
 	if len(p.pending()) == 0 {
 		return "ok", nil
@@ -152,7 +176,7 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version}
+	request := repository.PushRefs{Updates: updates(moves), Atomic: p.atomic, Options: p.options, Base: p.repo.Snapshot.Version, By: p.pusher, Inspected: p.demanded.Content().Mark}
 	if !creates || quarantine.Pack().Objects == 0 {
 		quarantine = nil
 	}
@@ -165,7 +189,7 @@ func (p *push) commit(ctx context.Context, quarantine *store.Quarantine) error {
 		return fmt.Errorf("commit push: %d results for %d updates", len(results), len(moves))
 	}
 	for i, c := range moves {
-		c.reason = results[i].Reason
+		p.settle(c, results[i])
 	}
 	p.settleAtomic()
 	return nil

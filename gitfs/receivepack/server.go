@@ -9,10 +9,12 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/gitfs"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
 	"github.com/annal-git/annal/gitfs/revwalk"
+	"github.com/annal-git/annal/gitfs/signature"
 	"github.com/annal-git/annal/gitfs/store"
 )
 
@@ -25,6 +27,8 @@ type Config struct {
 	// Hidden are prefixes of refs that no push may touch; default
 	// refs/pull-requests/, refs/keep/ and refs/platform/.
 	Hidden []string
+
+	Keys signature.Keys // of users, by which commits may have to be signed; nil: nobody has any
 
 	ClosureBytes int64 // memory to remember what the refs of forks reach; default 32 MiB
 
@@ -64,6 +68,11 @@ type Repository struct {
 	// Allow, if set, judges the permission for each ref before the pack is read.
 	// It returns why the update is refused, or "".
 	Allow func(ctx context.Context, u git.RefUpdate) string
+	// Pusher, if set, says who pushes to a repository of which something is demanded, nil
+	// for nothing.
+	Pusher func(ctx context.Context, demanded *rules.Effective) (rules.Pusher, error)
+	// Refused, if set, is told what rules of the repository have refused.
+	Refused func(ctx context.Context, refusals []rules.Refusal)
 	// Admit, if set, waits for the turn of a push that brings a pack, and returns what ends
 	// it. A *admission.BusyError reaches the client as it is.
 	Admit func(ctx context.Context) (leave func(), err error)

@@ -122,6 +122,11 @@ func (p *Planner) markForced(ctx context.Context, now *gitfs.Snapshot, updates [
 func Refused(results []git.RefResult) error {
 	var reasons []string
 	for _, r := range results {
+		if r.Rule != "" {
+			return domain.Conflict("", "Nothing was restored, because a rule forbids it: %s.", r.Reason)
+		}
+	}
+	for _, r := range results {
 		if !r.OK() && r.Reason != repository.ReasonAtomic {
 			reasons = append(reasons, r.Name+": "+r.Reason)
 		}

@@ -27,6 +27,9 @@ type ReceiveOptions struct {
 	// end. Else nothing is read beyond what came together with the pack's last
 	// bytes, since a peer may wait for an answer.
 	ToEnd bool
+
+	// Inspector, if set, is shown the commits and blobs of the pack.
+	Inspector Inspector
 }
 
 // Receive reads a pack that somebody pushes, into quarantine, and checks it whole:
@@ -51,7 +54,7 @@ func (s *Store) Receive(ctx context.Context, storage string, base *Objects, r io
 	}()
 	rc := &receiver{
 		q: q, ctx: ctx, limits: opts.Limits.withDefaults(s.config.Limits),
-		progress: progress{report: opts.Progress},
+		progress: progress{report: opts.Progress}, inspector: opts.Inspector,
 	}
 	if err := rc.read(r, opts.ToEnd); err != nil {
 		return nil, err
@@ -87,6 +90,8 @@ type receiver struct {
 	id       git.ObjectID // of the pack, as it will be stored
 	progress progress
 	inflated int64 // bytes of all objects
+
+	inspector Inspector // nil if nobody looks
 }
 
 // read is the first pass: it takes the stream apart while it arrives. Objects that
@@ -109,7 +114,7 @@ func (rc *receiver) read(r io.Reader, toEnd bool) error {
 	rc.links = newConnectivity(&rc.table, rc.q.base, int(count), rc.limits)
 	rc.resolver = &resolver{
 		store: rc.q.store, table: &rc.table, links: rc.links, base: rc.q.base,
-		spool: &rc.q.spool, scratch: rc.q.scratch, limits: rc.limits, done: rc.progress.step,
+		spool: &rc.q.spool, scratch: rc.q.scratch, limits: rc.limits, done: rc.progress.step, inspector: rc.inspector,
 	}
 	pass := &firstPass{receiver: rc, passTool: tools, in: in, cache: newLinkCache(min(int(count), passingCache))}
 	rc.progress.begin("receiving", int64(count))
@@ -266,11 +271,22 @@ func (f *firstPass) hashBlob(size int64) (git.ObjectID, error) {
 		return git.ZeroID, err
 	}
 	f.hasher.Reset(object.TypeBlob, size)
+	var sink BlobSink
+	if f.inspector != nil {
+		sink = f.inspector.Blob(size)
+	}
 	for {
 		n, err := f.inflater.Read(f.buffer)
 		_, _ = f.hasher.Write(f.buffer[:n]) // a hash never fails
+		if sink != nil {
+			_, _ = sink.Write(f.buffer[:n])
+		}
 		if errors.Is(err, io.EOF) {
-			return f.hasher.Sum()
+			id, err := f.hasher.Sum()
+			if err == nil && sink != nil {
+				sink.End(id)
+			}
+			return id, err
 		}
 		if err != nil {
 			return git.ZeroID, err
@@ -293,7 +309,11 @@ func (f *firstPass) readWhole(typ object.Type, size int64) (git.ObjectID, error)
 	if err != nil {
 		return git.ZeroID, err
 	}
-	return id, object.Check(typ, id, f.content)
+	if err := object.Check(typ, id, f.content); err != nil {
+		return id, err
+	}
+	inspect(f.inspector, id, typ, f.content)
+	return id, nil
 }
 
 // resolve is the second pass: deltas, and what was too large for the first.

@@ -32,6 +32,8 @@ type resolver struct {
 	limits  Limits
 	done    func() // one more object is resolved
 
+	inspector Inspector // nil if nobody looks
+
 	mu   sync.Mutex     // guards table.taken and thin
 	thin []git.ObjectID // objects of the repository that were used as bases
 }
@@ -337,6 +339,9 @@ func (w *worker) applyLarge(ctx context.Context, base *body, index int32, typ ob
 		if err != nil {
 			return b, err
 		}
+		if err := inspectBody(w.inspector, id, &b); err != nil {
+			return b, err
+		}
 		return b, w.known(ctx, index, id, typ, nil)
 	}
 	if err := b.toMemory(w.limits.MemoryObject); err != nil {
@@ -351,7 +356,11 @@ func (w *worker) name(ctx context.Context, index int32, typ object.Type, data []
 	if err != nil {
 		return fmt.Errorf("%s: %w", typ, err)
 	}
-	return w.known(ctx, index, id, typ, data)
+	if err := w.known(ctx, index, id, typ, data); err != nil {
+		return err
+	}
+	inspect(w.inspector, id, typ, data)
+	return nil
 }
 
 func (w *worker) known(ctx context.Context, index int32, id git.ObjectID, typ object.Type, data []byte) error {

@@ -48,6 +48,20 @@ func (r *Reader) Groups(ctx context.Context, user domain.UserID) ([]domain.Group
 	return ids, nil
 }
 
+// GroupNames are the names of groups, in the order of their numbers; those that are not there
+// are left out.
+func (r *Reader) GroupNames(ctx context.Context, ids []domain.GroupID) ([]string, error) {
+	rows, err := r.db.Query(ctx, `select name from groups where id = any($1) order by id`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read names of groups: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read names of groups: %w", err)
+	}
+	return names, nil
+}
+
 // GroupFilter narrows a list of groups.
 type GroupFilter struct {
 	Text    string         // part of the name, whatever its case

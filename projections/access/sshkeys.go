@@ -89,6 +89,23 @@ func (r *Reader) SSHKeyByKey(ctx context.Context, key []byte) (Login, SSHKey, er
 	return found.Login, found.SSHKey, err
 }
 
+// SSHKeysOfEmail lists the keys, as SSH writes them (RFC 4253, section 6.6), of the active
+// people who have an e-mail address, whatever its case: those that have not expired.
+func (r *Reader) SSHKeysOfEmail(ctx context.Context, email string) ([][]byte, error) {
+	rows, err := r.db.Query(ctx, `
+		select k.key from ssh_keys k join users u on u.id = k.user_id
+		where lower(u.email) = lower($1) and u.email <> '' and u.active and not `+holder+`
+		and (k.expires_at is null or k.expires_at > clock_timestamp()) order by k.id`, email)
+	if err != nil {
+		return nil, fmt.Errorf("read SSH keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		return nil, fmt.Errorf("read SSH keys: %w", err)
+	}
+	return keys, nil
+}
+
 // SSHKey finds a person's key by its number. The error is a *domain.NotFoundError if there
 // is none, and for an access key.
 func (r *Reader) SSHKey(ctx context.Context, id account.SSHKeyID) (SSHKey, error) {

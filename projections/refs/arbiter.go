@@ -2,6 +2,7 @@ package refs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -11,7 +12,9 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 	"github.com/annal-git/annal/eventstore"
+	ruled "github.com/annal-git/annal/projections/rules"
 )
 
 // Arbiter decides pushes and what maintenance does to packs: claims whose command is a
@@ -26,9 +29,11 @@ func NewArbiter(reader *Reader) Arbiter { return Arbiter{reader} }
 
 // pending is what the arbiter keeps with a claim.
 type pending struct {
-	entry *entry    // stays in memory with the claim, whatever the cache drops
-	on    *Snapshot // the state that the claim was decided on
-	next  *Snapshot // once the claim's events are in the log; nil if there are none
+	entry *entry           // stays in memory with the claim, whatever the cache drops
+	on    *Snapshot        // the state that the claim was decided on
+	under *ruled.OfProject // the rules that it was decided under
+	read  *ruled.OfProject // the rules that were read for it last
+	next  *Snapshot        // once the claim's events are in the log; nil if there are none
 }
 
 // Warm implements eventstore.Arbiter. A repository that is not there is a
@@ -52,7 +57,12 @@ func (a Arbiter) Warm(ctx context.Context, claim *eventstore.Claim) error {
 		}
 		cached, _ = p.entry.state()
 	}
-	return p.decide(claim, cached)
+	of, err := a.reader.projects.Get(ctx, cached.project)
+	if err != nil {
+		return err
+	}
+	p.read = of
+	return p.decide(claim, cached, of)
 }
 
 // Refresh implements eventstore.Arbiter.
@@ -74,6 +84,7 @@ func (a Arbiter) Refresh(ctx context.Context, tx pgx.Tx, claims []*eventstore.Cl
 	if err := a.reader.log.ReadTails(ctx, tx, tails...); err != nil {
 		return err
 	}
+	rules := map[*entry]*ruled.OfProject{}
 	for e, tail := range entries {
 		cached, _ := e.state()
 		if cached.Version != tail.Version { // a reader was faster
@@ -83,10 +94,22 @@ func (a Arbiter) Refresh(ctx context.Context, tx pgx.Tx, claims []*eventstore.Cl
 		if err != nil {
 			return err
 		}
-		a.reader.cache.put(e, fresh, head)
+		fresh = a.reader.cache.put(e, fresh, head)
+		if rules[e], err = a.reader.projects.Read(ctx, tx, fresh.project, head); err != nil {
+			return err
+		}
+	}
+	for _, claim := range claims {
+		p := claim.State.(*pending)
+		p.read = rules[p.entry]
 	}
 	return nil
 }
+
+// errUnruled refuses a claim on a repository that has moved to a project whose rules are
+// not in memory. It is not the answer: the log has the claim decided again after Refresh,
+// which reads them.
+var errUnruled = errors.New("the rules of the project are not in memory")
 
 // behind drops the events up to a version.
 func behind(events []domain.Recorded, version int64) []domain.Recorded {
@@ -106,10 +129,19 @@ func (a Arbiter) Decide(claims []*eventstore.Claim) error {
 		if before == nil {
 			before = cached
 		}
-		if err := p.decide(claim, before); err != nil {
+		of := a.reader.projects.Kept(before.project)
+		if of == nil {
+			of = p.read // there was no more room
+		}
+		if of.Project != before.project {
+			claim.Undecided()
+			claim.Err, p.on, p.next = errUnruled, nil, nil
+			continue
+		}
+		if err := p.decide(claim, before, of); err != nil {
 			return err
 		}
-		claim.Known = seen
+		claim.Known, claim.Ruled = seen, of.Epoch
 		if p.next != nil {
 			working[claim.Stream] = p.next
 		}
@@ -117,15 +149,15 @@ func (a Arbiter) Decide(claims []*eventstore.Claim) error {
 	return nil
 }
 
-// decide decides a claim on a state, unless that was done before.
-func (p *pending) decide(claim *eventstore.Claim, on *Snapshot) (err error) {
-	if p.on == on {
+// decide decides a claim on a state and under rules, unless that was done before.
+func (p *pending) decide(claim *eventstore.Claim, on *Snapshot, of *ruled.OfProject) (err error) {
+	if p.on == on && p.under.State == of.State {
 		return nil
 	}
 	claim.Undecided()
 	claim.Version = on.Version
-	p.on, p.next = on, nil
-	if err := decide(claim, on); err != nil || len(claim.Events) == 0 {
+	p.on, p.under, p.next = on, of, nil
+	if err := decide(claim, on, on.demanded(of)); err != nil || len(claim.Events) == 0 {
 		return err
 	}
 	p.next, err = on.after(recorded(claim))
@@ -133,7 +165,7 @@ func (p *pending) decide(claim *eventstore.Claim, on *Snapshot) (err error) {
 }
 
 // decide fills in the events and the outcome of a claim on a repository as it is.
-func decide(claim *eventstore.Claim, s *Snapshot) error {
+func decide(claim *eventstore.Claim, s *Snapshot, demanded *rules.Effective) error {
 	if !s.exists() {
 		claim.Err = domain.NotFound("repository", "The repository no longer exists.")
 		return nil
@@ -149,19 +181,19 @@ func decide(claim *eventstore.Claim, s *Snapshot) error {
 			claim.Events = []domain.Event{*event}
 		}
 	case repository.PushRefs:
-		decidePush(claim, s, command)
+		decidePush(claim, s, demanded, command)
 	}
 	return nil
 }
 
-func decidePush(claim *eventstore.Claim, s *Snapshot, push repository.PushRefs) {
+func decidePush(claim *eventstore.Claim, s *Snapshot, demanded *rules.Effective, push repository.PushRefs) {
 	if claim.Err = repository.CheckBase(push, s.removed, s.Version); claim.Err != nil {
 		return
 	}
 	event, results := repository.DecidePush(
 		func(name string) git.ObjectID { ref, _ := s.Refs.Get(name); return ref.ID },
 		func(name string) iter.Seq[string] { return s.Refs.inTheWay(name) },
-		push)
+		demanded, s.Head, push)
 	claim.Outcome = results
 	claim.Refused = slices.ContainsFunc(results, func(r git.RefResult) bool { return !r.OK() })
 	if event != nil {

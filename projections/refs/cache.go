@@ -80,7 +80,7 @@ func (c *cache) put(e *entry, s *Snapshot, seen int64) *Snapshot {
 	if element, ok := c.entries[e.id]; !ok || element.Value != e {
 		return s // evicted meanwhile: whoever holds it may still use it
 	}
-	size := entryOverhead + s.Refs.bytes + packOverhead*int64(s.packs.len())
+	size := entryOverhead + s.Refs.bytes + packOverhead*int64(s.packs.len()) + s.rulesBytes()
 	if size != e.bytes {
 		c.bytes += size - e.bytes
 		e.bytes = size

@@ -11,14 +11,16 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/eventstore"
+	ruled "github.com/annal-git/annal/projections/rules"
 )
 
 // Reader serves snapshots.
 type Reader struct {
-	pool  *pgxpool.Pool
-	log   *eventstore.Log
-	cache *cache
-	pasts *pasts
+	pool     *pgxpool.Pool
+	log      *eventstore.Log
+	cache    *cache
+	pasts    *pasts
+	projects *ruled.Projects
 }
 
 // pastShare is the part of the memory for refs that views of the past may take.
@@ -26,7 +28,10 @@ const pastShare = 4
 
 // NewReader makes a reader whose caches hold at most cacheBytes of refs and packs.
 func NewReader(pool *pgxpool.Pool, log *eventstore.Log, cacheBytes int64) *Reader {
-	return &Reader{pool: pool, log: log, cache: newCache(cacheBytes - cacheBytes/pastShare), pasts: newPasts(cacheBytes / pastShare)}
+	return &Reader{
+		pool: pool, log: log, cache: newCache(cacheBytes - cacheBytes/pastShare), pasts: newPasts(cacheBytes / pastShare),
+		projects: ruled.NewProjects(pool, log),
+	}
 }
 
 // Snapshot returns the repository as it is now, on every node: one indexed read
@@ -152,5 +157,19 @@ func (r *Reader) load(ctx context.Context, tx pgx.Tx, id domain.RepositoryID) (*
 	if err := r.log.ReadTails(ctx, tx, tail); err != nil {
 		return nil, err
 	}
-	return rows.after(tail.Events)
+	now, err := rows.after(tail.Events)
+	if err != nil {
+		return nil, err
+	}
+	// The rows of rules are those of the whole view, whatever the others have followed.
+	own, project, err := ruled.OfRepository(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if project != 0 {
+		next := *now
+		next.project, next.rules, next.demands = project, own, &demands{}
+		now = &next
+	}
+	return now, nil
 }

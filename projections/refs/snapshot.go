@@ -7,6 +7,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/domain/repository"
+	"github.com/annal-git/annal/domain/rules"
 )
 
 // Snapshot is a repository's refs and packs at one version of its stream.
@@ -22,10 +23,14 @@ type Snapshot struct {
 	packs   *packList
 	removed int64 // version at which packs were last removed from the shared home
 	deleted bool
+
+	project domain.ProjectID // that it is in
+	rules   *rules.State     // its own; nil if it has none
+	demands *demands         // by them and those of the project
 }
 
 func emptySnapshot(id domain.RepositoryID) *Snapshot {
-	return &Snapshot{Repository: id, Refs: newSet(), packs: &packList{}}
+	return &Snapshot{Repository: id, Refs: newSet(), packs: &packList{}, demands: &demands{}}
 }
 
 // Packs lists the packs that hold the repository's objects, oldest first. The slice is not
@@ -89,7 +94,9 @@ func (s *Snapshot) after(events []domain.Recorded) (*Snapshot, error) {
 func (s *Snapshot) evolve(event domain.Event) {
 	switch e := event.(type) {
 	case repository.Created:
-		s.Storage, s.Head = e.Storage, e.DefaultBranch
+		s.Storage, s.Head, s.project = e.Storage, e.DefaultBranch, e.Project
+	case repository.Moved:
+		s.project = e.Project
 	case repository.Forked:
 		s.Fork = true
 	case repository.DefaultBranchChanged:
@@ -97,7 +104,11 @@ func (s *Snapshot) evolve(event domain.Event) {
 	case repository.Deleted:
 		s.deleted = true
 	case repository.Restored:
-		s.deleted = false
+		s.deleted, s.project = false, e.Project
+	default:
+		if _, rule := rules.TargetOf(event); rule {
+			s.setRules(rules.Evolve(s.ownRules(), event))
+		}
 	}
 }
 
