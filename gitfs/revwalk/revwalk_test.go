@@ -83,7 +83,13 @@ func TestWalksAsGitWalks(t *testing.T) {
 
 			between, boundary, goErr := g.Between(t.Context(), parse(pair[0]), parse(pair[1]))
 			require.NoError(t, goErr)
-			require.Equal(t, append([]string{}, lines(t, repository, "rev-list", pair[0], "^"+pair[1])...), texts(between), "between")
+			// Where clocks go wrong git stops too early now and then, and lists what it must not.
+			had := lines(t, repository, "rev-list", pair[1])
+			exact := slices.DeleteFunc(lines(t, repository, "rev-list", pair[0]), func(id string) bool { return slices.Contains(had, id) })
+			require.ElementsMatch(t, exact, texts(between), "between")
+			if gits := lines(t, repository, "rev-list", pair[0], "^"+pair[1]); len(gits) == len(exact) {
+				require.Equal(t, append([]string{}, gits...), texts(between), "order of those between")
+			}
 			for _, id := range boundary {
 				is, goErr := g.IsAncestor(t.Context(), id, b)
 				require.NoError(t, goErr)
