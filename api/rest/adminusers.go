@@ -39,7 +39,19 @@ func (a *API) adminUserRoutes() []route {
 			method: http.MethodPost, path: adminUsersPath + "/rename", summary: "Give a user another name",
 			handle: a.handleRenameUser, body: renameBody{}, answer: restDetailedUser{},
 		},
+		{
+			method: http.MethodGet, path: adminUsersPath + "/erasure", summary: "Whether a user, who must have been deleted, can be erased",
+			handle: a.handleCheckErasure, query: []string{"name"},
+		},
+		{
+			method: http.MethodPost, path: adminUsersPath + "/erasure", summary: "Forget a deleted user for ever, as data protection law may demand",
+			handle: a.handleErase, query: []string{"name"}, answer: restErasedUser{},
+		},
 	}
+}
+
+type restErasedUser struct {
+	NewIdentifier string `json:"newIdentifier"` // the name that he has from now on
 }
 
 type restDetailedUser struct {
@@ -228,4 +240,43 @@ func (a *API) handleSetPassword(c *call) error {
 // forbidden is for what the caller may do, but not to this one.
 func forbidden(message string) error {
 	return &exceptionError{status: http.StatusForbidden, exception: exceptionAuthorisation, message: message}
+}
+
+// erasable finds a user who has been deleted and may be erased by the caller.
+func (a *API) erasable(c *call) (access.User, error) {
+	if err := a.judge.Global(c.ctx(), c.caller, rights.Admin); err != nil {
+		return access.User{}, err
+	}
+	u, err := a.userByQueriedName(c)
+	if err != nil {
+		return access.User{}, err
+	}
+	if u, err = a.subordinate(c, u.Name, &permission.DeniedError{Need: rights.SysAdmin}); err != nil {
+		return access.User{}, err
+	}
+	if u.Active {
+		return access.User{}, domain.Conflict("name", "User %q has not been deleted. Delete the user first.", u.Name)
+	}
+	return u, nil
+}
+
+func (a *API) handleCheckErasure(c *call) error {
+	if _, err := a.erasable(c); err != nil {
+		return err
+	}
+	return c.none()
+}
+
+func (a *API) handleErase(c *call) error {
+	u, err := a.erasable(c)
+	if err != nil {
+		return err
+	}
+	if err := eventstore.Erase(c.ctx(), a.Log, u.ID, c.meta, nil); err != nil {
+		return err
+	}
+	if u, err = a.Users.User(c.ctx(), u.ID); err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, restErasedUser{u.Name})
 }

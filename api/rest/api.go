@@ -48,6 +48,7 @@ type Config struct {
 	Snapshots   Snapshots
 	Contents    *browse.Browser
 	Restores    *restore.Planner
+	Tagger      Tagger
 	Archives    *archive.Archiver
 	Activity    *activity.Queries
 	Names       *reposearch.Queries

@@ -38,7 +38,15 @@ func (a *API) permissionRoutes() []route {
 				handle: a.listUngranted(level.target), query: []string{"filter"}, paged: true, answer: restUser{},
 			})
 	}
-	return routes
+	return append(routes,
+		route{
+			method: http.MethodDelete, path: projectPath + "/permissions", summary: "Revoke what users and groups have been granted on a project",
+			handle: a.revokeAll(a.projectTarget), query: []string{"user", "group"},
+		},
+		route{
+			method: http.MethodDelete, path: repositoryPath + "/permissions", summary: "Revoke what users and groups have been granted on a repository",
+			handle: a.revokeAll(a.repositoryTarget), query: []string{"user", "group"},
+		})
 }
 
 type restGrant struct {
@@ -164,6 +172,53 @@ func (a *API) revoke(target func(c *call) (grantTarget, error)) handler {
 		command := rights.Command(rights.Revoke{User: u.ID, Target: t.Target})
 		if err := execute(a, c, t.Stream(u.ID), rights.Evolve, rights.Decide, command); err != nil {
 			return err
+		}
+		return c.none()
+	}
+}
+
+// revokeAll takes from several users and groups what they have, after all of them were found
+// and looked at.
+func (a *API) revokeAll(target func(c *call) (grantTarget, error)) handler {
+	return func(c *call) error {
+		t, err := target(c)
+		if err != nil {
+			return err
+		}
+		names, groupNames := c.QueryParams()["user"], c.QueryParams()["group"]
+		if n := len(names) + len(groupNames); n == 0 || n > maxLimit {
+			return domain.Invalid("user", "Name users and groups, from 1 to %d.", maxLimit)
+		}
+		var holders []rights.Holder
+		for _, name := range names {
+			u, err := a.Users.UserByName(c.ctx(), name)
+			if err == nil {
+				err = a.mayChange(c, u, t, "", http.StatusConflict)
+			}
+			if err != nil {
+				return err
+			}
+			holders = append(holders, rights.Holder{User: u.ID})
+		}
+		for _, name := range groupNames {
+			g, err := a.groupByName(c, name)
+			if err == nil {
+				err = a.mayChangeGrant(c, g, t, "", http.StatusConflict)
+			}
+			if err != nil {
+				return err
+			}
+			holders = append(holders, rights.Holder{Group: g.ID})
+		}
+		for _, h := range holders {
+			// Two of them together may be what makes the caller an administrator.
+			if err := a.staysAdministrator(c, h, t, "", http.StatusConflict); err != nil {
+				return err
+			}
+			command := rights.Command(rights.Revoke{User: h.User, Group: h.Group, Target: t.Target})
+			if err := execute(a, c, t.StreamOf(h), rights.Evolve, rights.Decide, command); err != nil {
+				return err
+			}
 		}
 		return c.none()
 	}

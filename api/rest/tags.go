@@ -19,8 +19,21 @@ func (a *API) tagRoutes() []route {
 			method: http.MethodGet, path: repositoryPath + "/tags/{name}", summary: "Get a tag", tail: true,
 			handle: a.handleGetTag, answer: restTag{},
 		},
+		{
+			method: http.MethodPost, path: repositoryPath + "/tags", summary: "Create a tag: annotated if it has a message, else lightweight",
+			handle: a.createTag(http.StatusOK), body: tagBody{}, answer: restTag{},
+		},
+		{
+			method: http.MethodPost, path: gitTagsPath, summary: "Create a tag of the given type",
+			handle: a.createTag(http.StatusCreated), body: tagBody{}, answer: restTag{}, status: http.StatusCreated,
+		},
+		{
+			method: http.MethodDelete, path: gitTagsPath + "/{name}", summary: "Delete a tag", tail: true, handle: a.handleDeleteTag,
+		},
 	}
 }
+
+const gitTagsPath = "/rest/git/1.0/projects/{projectKey}/repos/{repositorySlug}/tags"
 
 type restTag struct {
 	restRef

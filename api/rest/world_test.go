@@ -26,6 +26,7 @@ import (
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/eventstore/tree"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/annotate"
 	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/gitfstest"
@@ -140,7 +141,7 @@ func newWorld(t *testing.T) *world {
 	w.tree = tree.Config{Log: log, Table: tree.NewTable(pool), Dir: w.home + "/log", KeyFile: w.home + "/keys/key.pem", Logger: slog.New(slog.DiscardHandler)}
 	w.api = rest.New(rest.Config{
 		Log: log, Receipts: tree.NewReceipts(w.tree), Catalog: catalog.NewReader(pool), Users: users, Credentials: auth,
-		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), BaseURL: base, SSHURL: ssh,
+		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), Tagger: annotate.New(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		ServerID: "server",
 		Now:      func() time.Time { return w.now }, Rules: rules.NewReader(pool), GPGKeys: gpgkeys.NewReader(pool),

@@ -25,6 +25,7 @@ import (
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/tree"
+	"github.com/annal-git/annal/gitfs/annotate"
 	"github.com/annal-git/annal/gitfs/archive"
 	"github.com/annal-git/annal/gitfs/browse"
 	"github.com/annal-git/annal/gitfs/packcache"
@@ -121,7 +122,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
-		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives,
+		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives, Tagger: annotate.New(n.objects),
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg,
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,

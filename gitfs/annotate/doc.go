@@ -1,0 +1,2 @@
+// Package annotate makes annotated tags, which nobody has pushed.
+package annotate
