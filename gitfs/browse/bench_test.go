@@ -31,18 +31,20 @@ func BenchmarkBrowse(b *testing.B) {
 		}
 	})
 	b.Run("blame/native", func(b *testing.B) { native(b, "blame", "--porcelain", "HEAD", "--", "repository.go") })
-	b.Run("last-modified/annal", func(b *testing.B) {
-		for b.Loop() {
-			_, _, err := f.LastModified(b.Context(), f.snapshot, head, "")
-			fail(b, err)
-		}
-	})
-	b.Run("log-of-path/annal", func(b *testing.B) {
-		for b.Loop() {
-			_, _, err := f.Log(b.Context(), f.snapshot, browse.LogQuery{Until: head, Path: "plumbing/object/commit.go", Size: 1000})
-			fail(b, err)
-		}
-	})
+	for name, f := range map[string]fixture{"annal": f, "without-graph": openPlain(b, f.dir)} {
+		b.Run("last-modified/"+name, func(b *testing.B) {
+			for b.Loop() {
+				_, _, err := f.LastModified(b.Context(), f.snapshot, head, "")
+				fail(b, err)
+			}
+		})
+		b.Run("log-of-path/"+name, func(b *testing.B) {
+			for b.Loop() {
+				_, _, err := f.Log(b.Context(), f.snapshot, browse.LogQuery{Until: head, Path: "plumbing/object/commit.go", Size: 1000})
+				fail(b, err)
+			}
+		})
+	}
 	b.Run("log-of-path/native", func(b *testing.B) {
 		native(b, "log", "--format=%H", "HEAD", "--", "plumbing/object/commit.go")
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/annal-git/annal/gitfs/gitfstest"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/revwalk"
+	"github.com/annal-git/annal/gitfs/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,12 +28,27 @@ type fixture struct {
 	snapshot *gitfs.Snapshot
 }
 
+// open serves a repository with a commit-graph.
 func open(t testing.TB, repository string) fixture {
 	t.Helper()
-	s, config := gitfstest.NewStore(t)
+	f, shared := openIn(t, repository, gitfstest.WithGraphs)
+	gitfstest.InstallGraph(t, shared, repository, f.snapshot.Packs[0])
+	return f
+}
+
+// openPlain serves one without.
+func openPlain(t testing.TB, repository string) fixture {
+	t.Helper()
+	f, _ := openIn(t, repository)
+	return f
+}
+
+func openIn(t testing.TB, repository string, change ...func(*store.Config)) (f fixture, shared string) {
+	t.Helper()
+	s, config := gitfstest.NewStore(t, change...)
 	snapshot, err := gitfstest.Serve(t, config, repository).Snapshot(t.Context())
 	require.NoError(t, err)
-	return fixture{browse.New(s, revwalk.NewCache(1<<20)), t, repository, snapshot}
+	return fixture{browse.New(s, revwalk.NewCache(1<<20)), t, repository, snapshot}, config.SharedHome
 }
 
 func (f fixture) id(rev string) git.ObjectID {

@@ -18,7 +18,9 @@ func (b *Browser) Follow(ctx context.Context, s *gitfs.Snapshot, q LogQuery) (li
 	}
 	defer v.Release()
 	f := follower{view: v, filter: newPathFilter(v, q.Path)}
-	all := func(_ context.Context, c revwalk.Commit) ([]git.ObjectID, bool, error) { return c.Parents, true, nil }
+	all := func(_ context.Context, _ git.ObjectID, c revwalk.Commit) ([]git.ObjectID, bool, error) {
+		return c.Parents, true, nil
+	}
 	return v.log(ctx, q, all, f.changes)
 }
 
@@ -32,6 +34,9 @@ type follower struct {
 // came from there.
 func (f *follower) changes(ctx context.Context, c revwalk.Logged) (bool, error) {
 	if len(c.Parents) > 1 {
+		return false, nil
+	}
+	if f.unchanged(ctx, c.ID, f.filter.asked) {
 		return false, nil
 	}
 	now, err := f.filter.at(ctx, c.Tree)
@@ -59,8 +64,7 @@ func (f *follower) changes(ctx context.Context, c revwalk.Logged) (bool, error) 
 			return false, err
 		}
 		if old != "" {
-			f.filter.path = old
-			clear(f.filter.known)
+			f.filter = newPathFilter(f.view, old)
 		}
 	}
 	return true, nil

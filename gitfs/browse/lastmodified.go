@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
@@ -55,6 +56,9 @@ func (b *Browser) LastModified(ctx context.Context, s *gitfs.Snapshot, commit gi
 		}
 	}
 	w := modifiedWalk{view: v, ctx: ctx, folder: newPathFilter(v, path), list: list, waiting: map[git.ObjectID][]int{}}
+	for _, e := range list {
+		w.paths = append(w.paths, newAskedPath(strings.TrimPrefix(path+"/"+e.Name, "/")))
+	}
 	if err := w.run(commit); err != nil {
 		return nil, newest, err
 	}
@@ -77,6 +81,7 @@ type modifiedWalk struct {
 	ctx     context.Context
 	folder  pathFilter
 	list    []LastModified
+	paths   []askedPath            // of the entries of the list
 	waiting map[git.ObjectID][]int // entries by the commit that they have come to
 	queue   commitQueue
 }
@@ -123,6 +128,13 @@ func (w *modifiedWalk) move(id git.ObjectID, entries []int) error {
 // step hands the entries of a commit on to the first parent that has them as they are, and
 // names the commit for the others.
 func (w *modifiedWalk) step(c dated, entries []int) error {
+	if len(c.Parents) > 0 {
+		same, rest := w.passedOn(c.id, entries)
+		if err := w.move(c.Parents[0], same); err != nil || len(rest) == 0 {
+			return err
+		}
+		entries = rest
+	}
 	here, err := w.folder.at(w.ctx, c.Tree)
 	if err != nil {
 		return err
@@ -155,6 +167,21 @@ func (w *modifiedWalk) step(c dated, entries []int) error {
 		w.list[i].Commit.ID = c.id
 	}
 	return nil
+}
+
+// passedOn says which entries a commit-graph knows to be as the first parent has them.
+func (w *modifiedWalk) passedOn(id git.ObjectID, entries []int) (same, rest []int) {
+	if w.view.unchanged(w.ctx, id, w.folder.asked) {
+		return entries, nil
+	}
+	for _, i := range entries {
+		if w.view.unchanged(w.ctx, id, w.paths[i]) {
+			same = append(same, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return same, rest
 }
 
 // part says which entries are in another tree as they are in ours.

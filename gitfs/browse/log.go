@@ -5,6 +5,7 @@ import (
 
 	"github.com/annal-git/annal/domain/git"
 	"github.com/annal-git/annal/gitfs"
+	"github.com/annal-git/annal/gitfs/commitgraph"
 	"github.com/annal-git/annal/gitfs/object"
 	"github.com/annal-git/annal/gitfs/revwalk"
 )
@@ -92,11 +93,29 @@ func (v view) log(ctx context.Context, q LogQuery, follow revwalk.Follow, belong
 type pathFilter struct {
 	view
 	path  string
+	asked askedPath
 	known map[git.ObjectID]pathState // by root tree
 }
 
 func newPathFilter(v view, path string) pathFilter {
-	return pathFilter{view: v, path: path, known: map[git.ObjectID]pathState{}}
+	return pathFilter{view: v, path: path, asked: newAskedPath(path), known: map[git.ObjectID]pathState{}}
+}
+
+// askedPath is a path that commit-graphs are asked about, if they can be.
+type askedPath struct {
+	commitgraph.Path
+	can bool
+}
+
+func newAskedPath(path string) (p askedPath) {
+	p.Path, p.can = commitgraph.NewPath(path)
+	return p
+}
+
+// unchanged reports that a commit is known to have at a path what its first parent has, or
+// nothing if it is the first; false says nothing.
+func (v view) unchanged(ctx context.Context, id git.ObjectID, p askedPath) bool {
+	return p.can && v.Unchanged(ctx, id, p.Path)
 }
 
 // pathState is what stands at the path; zero if nothing does.
@@ -125,9 +144,12 @@ func (p *pathFilter) at(ctx context.Context, tree git.ObjectID) (pathState, erro
 }
 
 // follow tells which parents of a commit are of interest, and whether it is itself.
-func (p *pathFilter) follow(ctx context.Context, c revwalk.Commit) (parents []git.ObjectID, shown bool, err error) {
+func (p *pathFilter) follow(ctx context.Context, id git.ObjectID, c revwalk.Commit) (parents []git.ObjectID, shown bool, err error) {
 	if p.path == "" {
 		return c.Parents, true, nil
+	}
+	if p.unchanged(ctx, id, p.asked) {
+		return c.Parents[:min(1, len(c.Parents))], false, nil
 	}
 	state, err := p.at(ctx, c.Tree)
 	if err != nil {

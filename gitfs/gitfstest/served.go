@@ -13,9 +13,12 @@ import (
 const Storage = "5f0c7a52-0000-4000-8000-000000000001"
 
 // NewStore opens a store in fresh folders and closes it when the test ends.
-func NewStore(t testing.TB) (*store.Store, store.Config) {
+func NewStore(t testing.TB, change ...func(*store.Config)) (*store.Store, store.Config) {
 	t.Helper()
 	config := store.Config{SharedHome: t.TempDir(), LocalHome: t.TempDir()}
+	for _, change := range change {
+		change(&config)
+	}
 	s, err := store.Open(config)
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +109,18 @@ func RefsOf(t testing.TB, repository string) []git.Ref {
 		refs = append(refs, ref)
 	}
 	return refs
+}
+
+// WithGraphs lets packs of any size have commit-graphs.
+func WithGraphs(c *store.Config) { c.GraphFrom = 1 }
+
+// InstallGraph puts a commit-graph of everything that the refs of a repository reach beside a
+// pack.
+func InstallGraph(t testing.TB, sharedHome, repository string, pack git.Pack) {
+	t.Helper()
+	Git(t, repository, "commit-graph", "write", "--reachable", "--changed-paths")
+	copyFile(t, filepath.Join(sharedHome, "repos", Storage[:2], Storage, "objects", "pack", "pack-"+pack.ID.String()+".graph"),
+		filepath.Join(repository, "objects", "info", "commit-graph"))
 }
 
 // Serve installs a whole repository in a store and returns it with its refs.

@@ -3,7 +3,7 @@
 //
 // Choose says what is due. Small packs are rolled up, so that each pack that is left has
 // at least twice as many objects as all smaller ones together; when what is not in the
-// largest pack has grown large, all are combined anew, into one pack with a bitmap of
+// largest pack has grown large, all are combined anew, into one pack with a bitmap and a commit-graph of
 // whatever a ref names or has ever named, and one of the rest. Nothing is dropped: the
 // objects of every position of the log stay.
 //

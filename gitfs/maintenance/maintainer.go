@@ -186,6 +186,9 @@ func (s *scratch) repack(ctx context.Context, packs []git.Pack, snapshot *gitfs.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.writeGraph(ctx, made); err != nil {
+		return nil, err
+	}
 	var names bytes.Buffer
 	for _, p := range packs {
 		fmt.Fprintf(&names, "pack-%s.pack\n", p.ID)

@@ -150,13 +150,8 @@ func (w *world) fsck() {
 	w.t.Helper()
 	dir := filepath.Join(w.t.TempDir(), "check.git")
 	gitfstest.Git(w.t, "", "init", "--quiet", "--bare", dir)
-	for _, p := range w.packs {
-		for _, suffix := range []string{"pack", "idx"} {
-			from := w.store.PackPath(gitfstest.Storage, p.ID, suffix)
-			if err := os.Symlink(from, filepath.Join(dir, "objects", "pack", filepath.Base(from))); err != nil {
-				w.t.Fatal(err)
-			}
-		}
+	if err := gitfstest.Pin(w.t, w.store, w.packs...).LinkPacks(filepath.Join(dir, "objects", "pack")); err != nil {
+		w.t.Fatal(err)
 	}
 	for _, tip := range []string{"main", "v1-again"} {
 		gitfstest.Git(w.t, dir, "update-ref", "refs/tags/"+tip, w.id(tip).String())

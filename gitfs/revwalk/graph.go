@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/annal-git/annal/domain/git"
+	"github.com/annal-git/annal/gitfs/commitgraph"
 	"github.com/annal-git/annal/gitfs/object"
 )
 
@@ -17,6 +18,12 @@ const maxTagChain = 16
 type Reader interface {
 	Header(ctx context.Context, id git.ObjectID) (object.Type, int64, error)
 	Read(ctx context.Context, id git.ObjectID) (object.Type, []byte, error)
+}
+
+// Known may be implemented by a Reader that has commits in a form which takes no inflating, such as
+// a commit-graph. ok is false of others, which may be there nevertheless.
+type Known interface {
+	Commit(ctx context.Context, id git.ObjectID) (c commitgraph.Commit, ok bool)
 }
 
 // TypeError says that an object is not of the type that was needed.
@@ -36,6 +43,7 @@ var ErrTagChain = errors.New("chain of tags is too long")
 // concurrent use if the Reader is.
 type Graph struct {
 	reader Reader
+	known  Known // nil if the reader knows none
 	cache  *Cache
 	cut    map[git.ObjectID]struct{} // commits whose parents are not followed
 }
@@ -43,7 +51,8 @@ type Graph struct {
 // NewGraph makes a Graph; cache may be nil. Since cached commits are found without
 // asking the reader, ids that strangers name must be looked up there first.
 func NewGraph(reader Reader, cache *Cache) *Graph {
-	return &Graph{reader: reader, cache: cache}
+	known, _ := reader.(Known)
+	return &Graph{reader: reader, known: known, cache: cache}
 }
 
 // Cut returns the graph in which the given commits have no parents, as in a
@@ -59,18 +68,15 @@ func (g *Graph) Cut(shallow []git.ObjectID) *Graph {
 	for _, id := range shallow {
 		cut[id] = struct{}{}
 	}
-	return &Graph{reader: g.reader, cache: g.cache, cut: cut}
+	return &Graph{reader: g.reader, known: g.known, cache: g.cache, cut: cut}
 }
 
 // Commit reads a commit. Errors are those of the Reader and *TypeError.
 func (g *Graph) Commit(ctx context.Context, id git.ObjectID) (Commit, error) {
 	c, ok := g.cache.get(id)
 	if !ok {
-		t, data, err := g.reader.Read(ctx, id)
-		if err != nil {
-			return Commit{}, fmt.Errorf("read commit %s: %w", id, err)
-		}
-		if c, err = parse(id, t, data); err != nil {
+		var err error
+		if c, err = g.read(ctx, id); err != nil {
 			return Commit{}, err
 		}
 		g.cache.put(id, c)
@@ -79,6 +85,19 @@ func (g *Graph) Commit(ctx context.Context, id git.ObjectID) (Commit, error) {
 		c.Parents = nil
 	}
 	return c, nil
+}
+
+func (g *Graph) read(ctx context.Context, id git.ObjectID) (Commit, error) {
+	if g.known != nil {
+		if c, ok := g.known.Commit(ctx, id); ok {
+			return Commit(c), nil
+		}
+	}
+	t, data, err := g.reader.Read(ctx, id)
+	if err != nil {
+		return Commit{}, fmt.Errorf("read commit %s: %w", id, err)
+	}
+	return parse(id, t, data)
 }
 
 func parse(id git.ObjectID, t object.Type, data []byte) (c Commit, err error) {

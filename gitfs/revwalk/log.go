@@ -16,7 +16,7 @@ type Logged struct {
 
 // Follow decides which parents of a commit a walk goes on to, and whether the
 // commit itself is of interest.
-type Follow func(ctx context.Context, c Commit) (parents []git.ObjectID, shown bool, err error)
+type Follow func(ctx context.Context, id git.ObjectID, c Commit) (parents []git.ObjectID, shown bool, err error)
 
 // Log walks from a commit back in time, newest first, passing over what can be
 // reached from another one unless that is zero. It reads no further than it is
@@ -66,7 +66,7 @@ func (g *Graph) log(ctx context.Context, until, since git.ObjectID, follow Follo
 			return err
 		}
 		next := q.pop()
-		parents, shown, err := follow(ctx, next.Commit)
+		parents, shown, err := follow(ctx, next.id, next.Commit)
 		if err != nil {
 			return err
 		}

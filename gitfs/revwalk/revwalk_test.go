@@ -55,13 +55,26 @@ func served(t testing.TB, repository string) revwalk.Reader {
 	return gitfstest.Pin(t, s, gitfstest.Install(t, config.SharedHome, gitfstest.Storage, gitfstest.PackFile(t, repository)))
 }
 
+// servedWithGraph is served with a commit-graph of what refs reach.
+func servedWithGraph(t testing.TB, repository string) revwalk.Reader {
+	t.Helper()
+	s, config := gitfstest.NewStore(t, gitfstest.WithGraphs)
+	pack := gitfstest.Install(t, config.SharedHome, gitfstest.Storage, gitfstest.PackFile(t, repository))
+	gitfstest.InstallGraph(t, config.SharedHome, repository, pack)
+	return gitfstest.Pin(t, s, pack)
+}
+
 func TestWalksAsGitWalks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		repository, commits := gitfstest.RandomRepository(t, rt)
 		for i, id := range commits { // else what no branch holds is not packed
 			gitfstest.Git(t, repository, "update-ref", "refs/keep/"+string(rune('a'+i)), id)
 		}
-		g := revwalk.NewGraph(served(t, repository), revwalk.NewCache(1<<20))
+		open := served
+		if rapid.Bool().Draw(rt, "graph") {
+			open = servedWithGraph
+		}
+		g := revwalk.NewGraph(open(t, repository), revwalk.NewCache(1<<20))
 		for range 3 {
 			pair := rapid.SliceOfN(rapid.SampledFrom(commits), 2, 2).Draw(rt, "pair")
 			a, b := git.MustParseObjectID(pair[0]), git.MustParseObjectID(pair[1])
@@ -114,7 +127,7 @@ func TestWalksAsGitWalks(t *testing.T) {
 	})
 }
 
-func everything(_ context.Context, c revwalk.Commit) ([]git.ObjectID, bool, error) {
+func everything(_ context.Context, _ git.ObjectID, c revwalk.Commit) ([]git.ObjectID, bool, error) {
 	return c.Parents, true, nil
 }
 

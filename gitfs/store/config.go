@@ -19,6 +19,7 @@ type Config struct {
 	BaseCacheBytes  int64 // memory for inflated objects; default 128 MiB
 	IdleFiles       int   // files of packs kept open though nobody uses them; default 512
 	IdleIndexBytes  int64 // memory for indexes of packs that nobody uses; default 64 MiB
+	GraphFrom       int64 // objects from which on a pack may have a commit-graph; default 1,024
 	SharedUses      int   // calls to the shared home at a time; default 64
 	Workers         int   // families of deltas resolved at a time, by all Receives; default GOMAXPROCS
 
@@ -77,6 +78,7 @@ func (c Config) withDefaults() Config {
 	c.BaseCacheBytes = cmp.Or(c.BaseCacheBytes, 128<<20)
 	c.IdleFiles = cmp.Or(c.IdleFiles, 512)
 	c.IdleIndexBytes = cmp.Or(c.IdleIndexBytes, 64<<20)
+	c.GraphFrom = cmp.Or(c.GraphFrom, 1024)
 	c.SharedUses = cmp.Or(c.SharedUses, 64)
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Limits = c.Limits.withDefaults(DefaultLimits())

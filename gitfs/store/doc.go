@@ -4,7 +4,8 @@
 // On the shared home a repository is a folder that is a valid Git object
 // directory, and nothing else of Git:
 //
-//	repos/<aa>/<storage>/objects/pack/pack-<id>.pack, .idx unless it is small, .rev if it is large
+//	repos/<aa>/<storage>/objects/pack/pack-<id>.pack, .idx unless it is small, .rev if it is large,
+//	                                      .bitmap and .graph if a full repack made it
 //	repos/<aa>/<storage>/staging/<node>/<uuid>.pack, .rev, .idx
 //
 // where aa is the first two letters of the storage name. Files are written once

@@ -15,7 +15,7 @@ import (
 )
 
 // Install puts a pack that was made in a local folder onto the shared home, with its .idx
-// and, if they are there, its .rev and .bitmap. path is that of the .pack file. The caller
+// and, if they are there, its .rev, .bitmap and .graph. path is that of the .pack file. The caller
 // has checked that the pack is what it should be; only that its files belong together is
 // looked at here. Errors are *CorruptPackError and *PublishError.
 func (s *Store) Install(ctx context.Context, storage, path string) (p repository.CombinedPack, err error) {
@@ -25,11 +25,11 @@ func (s *Store) Install(ctx context.Context, storage, path string) (p repository
 	var parts []packPart
 	base := path[:len(path)-len(filepath.Ext(path))]
 	for _, part := range []packPart{
-		{suffix: "pack", written: CombinedWritten, renamed: CombinedRenamed}, {suffix: "rev"}, {suffix: "bitmap"},
+		{suffix: "pack", written: CombinedWritten, renamed: CombinedRenamed}, {suffix: "rev"}, {suffix: "bitmap"}, {suffix: "graph"},
 		{suffix: "idx", synced: CombinedSynced, renamed: CombinedPlaced},
 	} {
 		f, err := os.Open(base + "." + part.suffix)
-		if errors.Is(err, fs.ErrNotExist) && (part.suffix == "rev" || part.suffix == "bitmap") {
+		if errors.Is(err, fs.ErrNotExist) && part.suffix != "pack" && part.suffix != "idx" {
 			continue
 		}
 		if err != nil {

@@ -140,7 +140,7 @@ func writeLocal(dir, name string, content []byte) (err error) {
 
 // forgetIndex removes the copies of a pack's indexes that nobody will ask for again.
 func (s *Store) forgetIndex(storage string, id git.ObjectID) {
-	for _, suffix := range []string{"idx", "rev"} {
+	for _, suffix := range []string{"idx", "rev", "graph"} {
 		_ = os.Remove(filepath.Join(s.config.LocalHome, localIndexes, storage, packFile(id, suffix))) // else they stay until the home is emptied
 	}
 }

@@ -25,7 +25,8 @@ type Pack struct {
 	info       git.Pack
 	index      *pack.Index
 	indexFiles []localFile // what index stands on
-	small      bool        // index was made from the pack itself, which may be alone on the shared home
+	graph      packGraph
+	small      bool // index was made from the pack itself, which may be alone on the shared home
 
 	opened  chan struct{} // closed once open has returned
 	openErr error         // set before opened is closed; until then guarded by store.mu
@@ -104,7 +105,7 @@ func (p *Pack) open(ctx context.Context) error {
 // close is called when nobody uses the pack any more.
 func (p *Pack) close() error {
 	errs := []error{p.closeFiles()}
-	for _, f := range p.indexFiles {
+	for _, f := range append(p.indexFiles, p.graph.file) {
 		errs = append(errs, f.release())
 	}
 	p.store.blocks.drop(p.key)

@@ -15,7 +15,7 @@ import (
 // packSuffixes are the files a pack may have, in the order in which they are taken away:
 // without its .idx a pack is none to plain git, and while there is a .pack its name is
 // taken.
-var packSuffixes = []string{"idx", "rev", "bitmap", "pack"}
+var packSuffixes = []string{"idx", "rev", "bitmap", "graph", "pack"}
 
 // PackName is the name of a pack's files without their suffix, relative to the folder of
 // its repository.
