@@ -34,6 +34,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -117,7 +118,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}},
 	})
 	current := refs.NewReader(pool, log, 1<<20)
 	log.Arbitrate(refs.NewArbiter(current))
