@@ -139,15 +139,19 @@ func (n *node) open(ctx context.Context) (err error) {
 		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
 	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, warm.pushed}
+	large, err := n.openLFS(open.gate, who)
+	if err != nil {
+		return err
+	}
 	if sshURL != nil {
-		n.ssh = n.sshServer(engine, open, who)
+		n.ssh = n.sshServer(engine, open, who, map[string]ssh.Command{"git-lfs-authenticate": lfsAuthenticate(large, who)})
 	}
 	git := smarthttp.New(smarthttp.Config{
 		Repositories: overHTTP{open, who}, Engine: engine, Log: n.log, MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})
 	n.site = site.New(site.Config{
-		Parts:   []site.Part{n.state, api, gitPart{git}, setupPart{first, users, n.state}},
+		Parts:   []site.Part{n.state, api, gitPart{git}, lfsPart{large}, setupPart{first, users, n.state}},
 		Metrics: n.metrics, Credentials: who, Judge: judge, Logger: n.log, BaseURL: n.settings.BaseURL,
 	})
 	return nil

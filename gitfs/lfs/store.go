@@ -66,7 +66,7 @@ func (e *StoreError) Unwrap() error { return e.Err }
 const chunk = 256 << 10
 
 // Put reads an object to its end and makes it durable in the folder of a repository. It is
-// written under a name that nobody else uses, in the staging folder that the sweeper looks
+// written under a name that nobody else uses, in a staging folder that the sweeper looks
 // through, hashed on the way, and gets its own name only whole; one that is there already is
 // the same and stays, because others may be reading it. Errors: *MismatchError, *StoreError,
 // those of content, and the cause of ctx's end.
@@ -74,7 +74,7 @@ func (s *Store) Put(ctx context.Context, storage string, oid lfs.OID, size int64
 	if err := checkStorage(storage); err != nil {
 		return err
 	}
-	staging := path.Join(repositoryDir(storage), "staging", s.node)
+	staging := path.Join(repositoryDir(storage), store.LFSStaging, s.node)
 	if err := s.makeFolders(staging, false); err != nil {
 		return err
 	}

@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// gitLFSVersion is the client that 'go tool task test:clients' builds where the machine has none.
+const gitLFSVersion = "v3.7.1"
+
+// gitLFS returns the folder of the real client.
+func gitLFS(t *testing.T) string {
+	t.Helper()
+	if path, err := exec.LookPath("git-lfs"); err == nil {
+		return filepath.Dir(path)
+	}
+	cache := os.Getenv("ANNAL_CLIENTS")
+	if cache == "" {
+		t.Skip("GIT LFS IS NOT TESTED WITH ITS REAL CLIENT: there is no git-lfs on this machine; run 'go tool task test:clients'")
+	}
+	bin := filepath.Join(cache, "git-lfs-"+gitLFSVersion)
+	if _, err := os.Stat(filepath.Join(bin, "git-lfs")); err == nil {
+		return bin
+	}
+	install := exec.CommandContext(t.Context(), "go", "install", "github.com/git-lfs/git-lfs/v3@"+gitLFSVersion)
+	install.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("git-lfs cannot be built: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// lfsClient is somebody who works with large files.
+type lfsClient struct {
+	t    *testing.T
+	path string   // PATH with the client in it
+	env  []string // more of the environment
+}
+
+func (c lfsClient) try(dir string, args ...string) (string, error) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, "git", append([]string{"-c", "init.defaultBranch=main"}, args...)...)
+	command.Dir = dir
+	command.Env = append(environment("PATH="+c.path, "HOME="+filepath.Join(filepath.Dir(dir), "nobody")), c.env...)
+	out, err := command.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+func (c lfsClient) git(dir string, args ...string) string {
+	c.t.Helper()
+	out, err := c.try(dir, args...)
+	if err != nil {
+		c.t.Fatalf("git %q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+func (c lfsClient) refused(want, dir string, args ...string) {
+	c.t.Helper()
+	if out, err := c.try(dir, args...); err == nil || !strings.Contains(out, want) {
+		c.t.Errorf("git %q: %v\n%s\nwant %q", args, err, out, want)
+	}
+}
+
+// large writes a file that Git LFS is to keep, commits it and returns its content.
+func (c lfsClient) large(dir, name string, size int) []byte {
+	c.t.Helper()
+	content := make([]byte, size)
+	_, _ = rand.Read(content)
+	if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	c.git(dir, "add", "-A")
+	c.git(dir, "commit", "-q", "-m", name)
+	return content
+}
+
+func (c lfsClient) clone(url, dir string) {
+	c.t.Helper()
+	c.git(filepath.Dir(dir), "clone", "-q", "-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.process=git-lfs filter-process",
+		"-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.required=true", url, dir)
+}
+
+func (c lfsClient) holds(dir, name string, want []byte) {
+	c.t.Helper()
+	if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
+		c.t.Errorf("%s has %d bytes, want %d (%v)", name, len(got), len(want), err)
+	}
+}
+
+// The whole cycle of the real client: push, clone, pull, lock, unlock, and the past.
+func useLFS(t *testing.T, n *node, c lfsClient, url string) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "work")
+	c.git(root, "init", "-q", dir)
+	c.git(dir, "lfs", "install", "--local")
+	c.git(dir, "lfs", "track", "*.bin", "--lockable")
+	first := c.large(dir, "a.bin", 3<<20)
+	c.git(dir, "remote", "add", "origin", url)
+	c.git(dir, "push", "-q", "origin", "main")
+	clone := filepath.Join(root, "clone")
+	c.clone(url, clone)
+	c.holds(clone, "a.bin", first)
+
+	for _, name := range []string{"b.bin", "c.bin", "empty.bin"} {
+		first = c.large(dir, name, len(name)*1000)
+	}
+	c.git(dir, "push", "-q", "origin", "main")
+	c.git(clone, "pull", "-q")
+	c.holds(clone, "empty.bin", first)
+	c.git(clone, "lfs", "fsck")
+
+	c.git(dir, "lfs", "lock", "a.bin")
+	if locks := c.git(clone, "lfs", "locks"); !strings.Contains(locks, "a.bin") || !strings.Contains(locks, "Administrator") {
+		t.Errorf("the locks are %q", locks)
+	}
+	c.refused("locked", clone, "lfs", "lock", "a.bin")
+	c.large(dir, "d.bin", 10) // one's own lock does not keep one from pushing
+	c.git(dir, "push", "-q", "origin", "main")
+	c.git(dir, "lfs", "unlock", "a.bin")
+	if locks := c.git(clone, "lfs", "locks"); locks != "" {
+		t.Errorf("the locks are %q", locks)
+	}
+}
+
+func TestLFSOverHTTP(t *testing.T) {
+	t.Parallel()
+	client := lfsClient{t: t, path: gitLFS(t) + ":" + os.Getenv("PATH")}
+	n := start(t, newHome(t))
+	n.repository("repo")
+	useLFS(t, n, client, n.remote("repo"))
+	n.annal("projections", "verify", "lfs")
+	n.annal("projections", "rebuild", "lfs")
+	_, metrics := n.request("", "", "GET", "/metrics", nil)
+	if !strings.Contains(metrics, `annal_lfs_transfers_total{direction="upload",outcome="done"} 5`) {
+		t.Error("the uploads are not counted")
+	}
+}
+
+func TestLFSOverSSH(t *testing.T) {
+	t.Parallel()
+	client := lfsClient{t: t, path: gitLFS(t) + ":" + os.Getenv("PATH")}
+	n := start(t, newHome(t))
+	n.repository("repo")
+	ssh := newSSHClient(t, n)
+	ssh.add()
+	client.env = []string{"GIT_SSH_COMMAND=" + ssh.command()}
+	useLFS(t, n, client, ssh.url+"/prj/repo.git")
+}
