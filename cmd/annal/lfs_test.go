@@ -4,12 +4,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/annal-git/annal/api/lfs"
+	objects "github.com/annal-git/annal/gitfs/lfs"
 )
 
 // gitLFSVersion is the client that 'go tool task test:clients' builds where the machine has none.
@@ -155,4 +164,92 @@ func TestLFSOverSSH(t *testing.T) {
 	ssh.add()
 	client.env = []string{"GIT_SSH_COMMAND=" + ssh.command()}
 	useLFS(t, n, client, ssh.url+"/prj/repo.git")
+}
+
+// lfsLink is where a batch sends a client.
+type lfsLink struct {
+	Href   string
+	Header map[string]string
+}
+
+// lfsBatch asks a node about one object of a repository, and returns the links it gives.
+func (n *node) lfsBatch(operation, oid string, size int) map[string]lfsLink {
+	n.t.Helper()
+	var answer struct {
+		Objects []struct{ Actions map[string]lfsLink }
+	}
+	text := n.admin(200, "POST", "/scm/prj/repo.git/info/lfs/objects/batch", map[string]any{
+		"operation": operation, "objects": []any{map[string]any{"oid": oid, "size": size}},
+	})
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || len(answer.Objects) != 1 {
+		n.t.Fatal(err, text)
+	}
+	return answer.Objects[0].Actions
+}
+
+// follow uses a link at this node, whichever gave it.
+func (n *node) follow(link lfsLink, method string, body []byte) (status int, text []byte, err error) {
+	n.t.Helper()
+	to, err := url.Parse(link.Href)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(n.t.Context(), method, n.url+to.Path, bytes.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", link.Header["Authorization"])
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
+}
+
+// Two nodes, of which one is killed at each step of an upload: the object is whole or absent,
+// at the other at once, which takes it from the client who comes again.
+func TestKillAtEveryStepOfAnUpload(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	one := start(t, home)
+	one.repository("repo")
+	shared := []string{"ANNAL_DATABASE_URL=postgres://annal@/annal?" + url.Values{"host": {filepath.Join(home, "postgres", "run")}}.Encode(), "ANNAL_SHARED_HOME=" + filepath.Join(home, "shared")}
+	second := newHome(t)
+	for i, point := range append(append([]string{}, objects.FaultPoints...), lfs.Registered) {
+		content := bytes.Repeat([]byte(point), 100_000)
+		oid := fmt.Sprintf("%x", sha256.Sum256(content))
+		link := one.lfsBatch("upload", oid, len(content))["upload"]
+		two := start(t, second, append(shared, "ANNAL_FAULT="+point)...)
+		if status, text, err := two.follow(link, "PUT", content); err == nil {
+			t.Errorf("%s: the upload went through, so the point was not reached: %d %s", point, status, text)
+			two.stop()
+			continue
+		}
+		two.awaitExit()
+		download, there := one.lfsBatch("download", oid, len(content))["download"]
+		if want := point == lfs.Registered; there != want {
+			t.Errorf("%s: the object is there: %t", point, there)
+		}
+		if !there {
+			if status, text, err := one.follow(link, "PUT", content); err != nil || status != 200 {
+				t.Errorf("%s: the next upload: %d %s %v", point, status, text, err)
+			}
+			download = one.lfsBatch("download", oid, len(content))["download"]
+		}
+		if status, text, err := one.follow(download, "GET", nil); err != nil || status != 200 || !bytes.Equal(text, content) {
+			t.Errorf("%s: downloaded %d bytes, status %d, %v", point, len(text), status, err)
+		}
+		added := 0
+		for _, e := range one.events() {
+			if e.Type == "lfs.object_added.v1" {
+				added++
+			}
+		}
+		if added != i+1 {
+			t.Errorf("%s: %d events of %d objects", point, added, i+1)
+		}
+	}
+	one.annal("projections", "verify", "lfs")
 }

@@ -30,6 +30,9 @@ const (
 	ObjectDurable = "lfs.object.durable"
 )
 
+// FaultPoints are the fault points of an upload.
+var FaultPoints = []string{ObjectWritten, ObjectSynced, ObjectRenamed, ObjectDurable}
+
 // Store is the objects of all repositories. It is safe for concurrent use.
 type Store struct {
 	root  string

@@ -203,3 +203,38 @@ func TestEveryCallMayFail(t *testing.T) {
 		}
 	}
 }
+
+// What an upload that was cut off leaves, the sweep finds and takes away.
+func TestLeftoversAreSwept(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	packs, err := store.Open(store.Config{SharedHome: root, LocalHome: t.TempDir(), Node: "node"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = packs.Close() }()
+	b, oid := content(10)
+	if err := lfs.Open(root, "node", nil).Put(t.Context(), storage, oid, int64(len(b)), bytes.NewReader(b)); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(root, "repos", storage[:2], storage, "lfs", "staging", "node", "left.lfs")
+	if err := os.WriteFile(left, b[:5], 0o444); err != nil {
+		t.Fatal(err)
+	}
+	_, staged, err := packs.Leftovers(t.Context(), storage)
+	if err != nil || len(staged) != 1 || staged[0] != "lfs/staging/node/left.lfs" {
+		t.Fatalf("the leftovers are %q, %v", staged, err)
+	}
+	if err := packs.Trash(t.Context(), storage, staged[0], "bin"); err != nil {
+		t.Fatal(err)
+	}
+	if err := packs.EmptyTrash(t.Context(), storage, "bin"); err != nil {
+		t.Fatal(err)
+	}
+	if names := files(t, root); len(names) != 1 || !strings.HasSuffix(names[0], oid.String()) {
+		t.Errorf("there are %q", names)
+	}
+	if err := packs.Trash(t.Context(), storage, "lfs/00/00/"+oid.String(), "bin"); err == nil {
+		t.Error("an object can be taken for a leftover")
+	}
+}
