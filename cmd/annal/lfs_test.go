@@ -149,6 +149,7 @@ func TestLFSOverHTTP(t *testing.T) {
 	useLFS(t, n, client, n.remote("repo"))
 	n.annal("projections", "verify", "lfs")
 	n.annal("projections", "rebuild", "lfs")
+	n.annal("audit", "verify")
 	_, metrics := n.request("", "", "GET", "/metrics", nil)
 	if !strings.Contains(metrics, `annal_lfs_transfers_total{direction="upload",outcome="done"} 5`) {
 		t.Error("the uploads are not counted")
