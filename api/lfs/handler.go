@@ -94,7 +94,9 @@ func (h *Handler) Register(g *echo.Group) {
 	} {
 		g.Add(r.method, "/:project/:repo/info/lfs/"+r.path, func(c echo.Context) error {
 			v := &visit{Context: c, handler: h, control: http.NewResponseController(c.Response())}
-			_ = v.control.SetReadDeadline(time.Now().Add(h.Idle)) // or a connection without deadlines
+			if c.Request().ContentLength != 0 {
+				v.allowBody()
+			}
 			_ = v.control.SetWriteDeadline(time.Now().Add(h.Idle))
 			defer func() { _ = v.control.SetWriteDeadline(time.Time{}) }()
 			err := v.enter(r.need, c.Param("oid"))
@@ -121,6 +123,14 @@ type visit struct {
 	*permission.Pass
 	repository index.Repository
 }
+
+// allowBody gives the client the time to send something. It does its best, as endBody: a
+// connection without deadlines goes without.
+func (v *visit) allowBody() { _ = v.control.SetReadDeadline(time.Now().Add(v.handler.Idle)) }
+
+// endBody is for when there is nothing to send any more: the server listens all the same
+// whether the client is there, and must not take its silence for its end.
+func (v *visit) endBody() { _ = v.control.SetReadDeadline(time.Time{}) }
 
 func (v *visit) ctx() context.Context { return v.Request().Context() }
 
@@ -264,6 +274,7 @@ func (v *visit) decode(body any) error {
 	if err != nil {
 		return refuse(http.StatusBadRequest, "The request could not be read.")
 	}
+	v.endBody()
 	if json.Unmarshal(text, body) != nil {
 		return refuse(http.StatusUnprocessableEntity, "The request is not the JSON that is expected here.")
 	}

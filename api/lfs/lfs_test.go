@@ -1,7 +1,9 @@
 package lfs_test
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -10,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -32,6 +35,7 @@ import (
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
+	"github.com/annal-git/annal/gitfs/admission"
 	objects "github.com/annal-git/annal/gitfs/lfs"
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
@@ -62,7 +66,7 @@ const largest = 1 << 20
 
 // world is two nodes that serve Git LFS from one database and shared home.
 type world struct {
-	*testing.T
+	testing.TB
 	log    *eventstore.Log
 	auth   *credentials.Authenticator
 	home   string
@@ -77,9 +81,15 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
+	return newWorldWith(t, lfs.Config{})
+}
+
+// newWorldWith is newWorld with some of the settings of its nodes.
+func newWorldWith(t testing.TB, config lfs.Config) *world {
+	t.Helper()
 	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, index.Projection{}}})
 	users := access.NewReader(pool)
-	w := &world{T: t, log: log, home: t.TempDir(), tokens: map[domain.UserID]string{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &world{TB: t, log: log, home: t.TempDir(), tokens: map[domain.UserID]string{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	w.auth = credentials.New(users, credentials.Options{Now: w.clock})
 	secret, err := lfs.Secret(filepath.Join(w.home, "keys"))
 	if err != nil {
@@ -105,11 +115,10 @@ func newWorld(t *testing.T) *world {
 		server := httptest.NewServer(site)
 		t.Cleanup(server.Close)
 		judge := permission.Judge{Catalog: catalog.NewReader(pool), Users: users}
-		node := lfs.New(lfs.Config{
-			Log: log, Gate: permission.NewGate(log, judge, w.clock), Credentials: w.auth, Index: index.NewReader(pool),
-			Objects: objects.Open(w.home, fmt.Sprint("node", i), nil), Secret: secret, BaseURL: server.URL, MaxObject: largest, Now: w.clock,
-			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		})
+		config.Log, config.Gate, config.Credentials, config.Index = log, permission.NewGate(log, judge, w.clock), w.auth, index.NewReader(pool)
+		config.Objects, config.Secret, config.BaseURL, config.Now = objects.Open(w.home, fmt.Sprint("node", i), nil), secret, server.URL, w.clock
+		config.MaxObject, config.Logger = cmp.Or(config.MaxObject, largest), slog.New(slog.NewTextHandler(t.Output(), nil))
+		node := lfs.New(config)
 		node.Register(site.Group("/scm"))
 		w.nodes, w.urls = append(w.nodes, node), append(w.urls, server.URL)
 	}
@@ -699,4 +708,86 @@ func TestAuthenticate(t *testing.T) {
 	if status, _ := w.follow(link, "GET", nil); status != 403 {
 		t.Errorf("a link from before the key was removed: %d", status)
 	}
+}
+
+// Who neither sends nor goes away is told so after a while, and nothing of his object stays;
+// and of those who wait only so many are let in.
+func TestIdleClients(t *testing.T) {
+	t.Parallel()
+	turns := admission.New(admission.Config{Running: 1, PerUser: 1, Patience: time.Minute})
+	w := newWorldWith(t, lfs.Config{Idle: 100 * time.Millisecond, Admission: turns})
+	b, oid := content(1000)
+	link := w.batch(writer, one, "upload", oid, len(b)).Actions["upload"]
+	for _, sent := range [][]byte{nil, b[:10], b[:len(b)-1]} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.urls[0], "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := strings.TrimPrefix(link.Href, w.urls[0])
+		_, err = fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", path, link.Header["Authorization"], len(b), sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || answer.StatusCode != 400 {
+			t.Errorf("after %d bytes: %v, %v", len(sent), answer, err)
+		}
+		_ = answer.Body.Close()
+		_ = conn.Close()
+	}
+	if names := w.files(); len(names) != 0 {
+		t.Errorf("left behind: %q", names)
+	}
+	w.put(writer, one, b, oid) // the turn has been given back
+	if running, waiting := turns.Load(); running+waiting > 0 {
+		t.Errorf("%d and %d are under way", running, waiting)
+	}
+}
+
+// BenchmarkTransfers moves objects of 64 MiB.
+func BenchmarkTransfers(b *testing.B) {
+	const size = 64 << 20
+	w := newWorldWith(b, lfs.Config{MaxObject: size})
+	text := make([]byte, size)
+	number := 0
+	up := func() (string, action) {
+		number++
+		copy(text, fmt.Sprint(number))
+		oid := fmt.Sprintf("%x", sha256.Sum256(text))
+		return oid, w.batch(writer, one, "upload", oid, size).Actions["upload"]
+	}
+	b.Run("upload", func(b *testing.B) {
+		b.SetBytes(size)
+		for b.Loop() {
+			b.StopTimer()
+			_, link := up()
+			b.StartTimer()
+			if status, text := w.follow(link, "PUT", text); status != 200 {
+				b.Fatal(status, text)
+			}
+		}
+	})
+	b.Run("download", func(b *testing.B) {
+		oid, link := up()
+		if status, text := w.follow(link, "PUT", text); status != 200 {
+			b.Fatal(status, text)
+		}
+		link = w.batch(reader, one, "download", oid, size).Actions["download"]
+		b.SetBytes(size)
+		for b.Loop() {
+			r, err := http.NewRequestWithContext(b.Context(), "GET", link.Href, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Header.Set("Authorization", link.Header["Authorization"])
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if n, err := io.Copy(io.Discard, answer.Body); err != nil || n != size {
+				b.Fatal(n, err)
+			}
+			_ = answer.Body.Close()
+		}
+	})
 }

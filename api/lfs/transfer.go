@@ -38,10 +38,9 @@ func (v *visit) admit() (leave func(), err error) {
 		queue = "address " + v.address()
 	}
 	// Who waits can neither send nor take anything.
-	_ = v.control.SetReadDeadline(time.Time{})
+	v.endBody()
 	_ = v.control.SetWriteDeadline(time.Time{})
 	leave, err = v.handler.Admission.Enter(v.ctx(), queue)
-	_ = v.control.SetReadDeadline(time.Now().Add(v.handler.Idle))
 	_ = v.control.SetWriteDeadline(time.Now().Add(v.handler.Idle))
 	return leave, err
 }
@@ -75,12 +74,14 @@ func (h *Handler) handleUpload(v *visit) error {
 	err = h.Objects.Put(v.ctx(), v.repository.Storage, oid, size, body)
 	h.Observe("upload", body.n, err)
 	if err != nil {
+		v.allowBody() // what is left of it the server reads, and not for ever
+		_ = v.control.SetWriteDeadline(time.Now().Add(h.Idle))
 		if body.err != nil {
 			return refuse(http.StatusBadRequest, "The object broke off.")
 		}
 		return err
 	}
-	_ = v.control.SetWriteDeadline(time.Now().Add(h.Idle))
+	_ = v.control.SetWriteDeadline(time.Now().Add(h.Idle)) // the object may have taken longer
 	_, err = h.Log.Append(v.ctx(), eventstore.Proposal{
 		Stream: domainlfs.Stream(v.Pass.Repository), Expect: eventstore.Any, Meta: v.meta(),
 		Events: []domain.Event{domainlfs.ObjectAdded{Repository: v.Pass.Repository, OID: oid, Size: size}},
@@ -170,13 +171,12 @@ type idleReader struct {
 }
 
 func (r *idleReader) Read(b []byte) (int, error) {
-	_ = r.v.control.SetReadDeadline(time.Now().Add(r.v.handler.Idle))
+	r.v.allowBody()
 	n, err := r.r.Read(b)
 	r.n += int64(n)
 	switch {
 	case errors.Is(err, io.EOF):
-		// The server listens whether the client is still there, which has nothing to send.
-		_ = r.v.control.SetReadDeadline(time.Time{})
+		r.v.endBody()
 	case err != nil:
 		r.err = err
 	}

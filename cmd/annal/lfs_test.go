@@ -21,17 +21,18 @@ import (
 	objects "github.com/annal-git/annal/gitfs/lfs"
 )
 
-// gitLFSVersion is the client that 'go tool task test:clients' builds where the machine has none.
+// gitLFSVersion is the client that 'go tool task test:clients' builds.
 const gitLFSVersion = "v3.7.1"
 
-// gitLFS returns the folder of the real client.
+// gitLFS returns the folder of the real client: the machine's own, or if ANNAL_CLIENTS names a
+// folder for clients one that is built there.
 func gitLFS(t *testing.T) string {
 	t.Helper()
-	if path, err := exec.LookPath("git-lfs"); err == nil {
-		return filepath.Dir(path)
-	}
 	cache := os.Getenv("ANNAL_CLIENTS")
 	if cache == "" {
+		if path, err := exec.LookPath("git-lfs"); err == nil {
+			return filepath.Dir(path)
+		}
 		t.Skip("GIT LFS IS NOT TESTED WITH ITS REAL CLIENT: there is no git-lfs on this machine; run 'go tool task test:clients'")
 	}
 	bin := filepath.Join(cache, "git-lfs-"+gitLFSVersion)
@@ -165,6 +166,32 @@ func TestLFSOverSSH(t *testing.T) {
 	ssh.add()
 	client.env = []string{"GIT_SSH_COMMAND=" + ssh.command()}
 	useLFS(t, n, client, ssh.url+"/prj/repo.git")
+
+	// A key that only reads is given what is for reading, for as long as it is there.
+	reading := newSSHClient(t, n)
+	const keys = "/rest/keys/1.0/projects/PRJ/repos/repo/ssh"
+	id := keyNumber(t, n.admin(201, "POST", keys, map[string]any{"key": map[string]any{"text": reading.text}, "permission": "REPO_READ"}))
+	if out, code := reading.ssh("git-lfs-authenticate", "prj/repo.git", "upload"); code != 1 || !strings.Contains(out, "You may read this repository and not write to it") {
+		t.Errorf("%d %s", code, out)
+	}
+	for _, wrong := range []string{"git-lfs-authenticate prj/repo.git download; id", "git-lfs-authenticate prj/repo.git", "git-lfs-authenticate prj/repo.git delete", "git-lfs-authenticate ../repo.git download", "git-lfs-authenticate -x download", "git-lfs-authenticate 'prj/repo.git' $(id)"} {
+		if out, code := reading.ssh(wrong); code != 1 || strings.Contains(out, "uid=") || strings.Contains(out, "href") {
+			t.Errorf("%s: %d %s", wrong, code, out)
+		}
+	}
+	out, code := reading.ssh("git-lfs-authenticate", "/prj/repo.git", "download")
+	var given lfsLink
+	if err := json.Unmarshal([]byte(out), &given); err != nil || code != 0 || !strings.HasSuffix(given.Href, "/scm/prj/repo.git/info/lfs") {
+		t.Fatalf("%d %s", code, out)
+	}
+	locks := lfsLink{Href: given.Href + "/locks", Header: given.Header}
+	if status, text, err := n.follow(locks, "GET", nil); err != nil || status != 200 {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+	n.admin(204, "DELETE", fmt.Sprint(keys, "/", id), nil)
+	if status, text, err := n.follow(locks, "GET", nil); err != nil || status != 403 {
+		t.Errorf("after the key was removed: %d %s %v", status, text, err)
+	}
 }
 
 // lfsLink is where a batch sends a client.

@@ -65,8 +65,12 @@ func (e *StoreError) Error() string { return fmt.Sprintf("store an LFS object: %
 
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// chunk is how much is read at a time, in bytes.
-const chunk = 256 << 10
+const (
+	chunk = 256 << 10 // bytes read at a time
+	// unsynced is how many bytes may not be durable yet. With more, the last sync of a large
+	// object could take longer than clients wait for an answer (30 seconds, by default).
+	unsynced = 256 << 20
+)
 
 // Put reads an object to its end and makes it durable in the folder of a repository. It is
 // written under a name that nobody else uses, in a staging folder that the sweeper looks
@@ -121,7 +125,7 @@ func (s *Store) write(ctx context.Context, name string, oid lfs.OID, size int64,
 			_ = f.Close()
 		}
 	}()
-	hash, buffer, left := sha256.New(), make([]byte, min(size+1, chunk)), size
+	hash, buffer, left, written := sha256.New(), make([]byte, min(size+1, chunk)), size, 0
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -135,6 +139,12 @@ func (s *Store) write(ctx context.Context, name string, oid lfs.OID, size int64,
 		if n > 0 {
 			if _, err := f.Write(buffer[:n]); err != nil {
 				return &StoreError{"write", err}
+			}
+			if written += n; written >= unsynced {
+				if err := f.Sync(); err != nil {
+					return &StoreError{"sync", err}
+				}
+				written = 0
 			}
 		}
 		if errors.Is(err, io.EOF) {

@@ -4,6 +4,7 @@ package lfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -147,7 +148,7 @@ func one[T any](ctx context.Context, db Querier, scan pgx.RowToFunc[T], missing 
 	if err == nil {
 		v, err = pgx.CollectExactlyOneRow(rows, scan)
 	}
-	if err == pgx.ErrNoRows && missing != nil {
+	if errors.Is(err, pgx.ErrNoRows) && missing != nil {
 		return v, missing
 	}
 	if err != nil {
