@@ -729,7 +729,7 @@ func TestIdleClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil || answer.StatusCode != 400 {
+		if err != nil || answer.StatusCode != http.StatusBadRequest {
 			t.Errorf("after %d bytes: %v, %v", len(sent), answer, err)
 		}
 		_ = answer.Body.Close()
@@ -775,7 +775,7 @@ func BenchmarkTransfers(b *testing.B) {
 		link = w.batch(reader, one, "download", oid, size).Actions["download"]
 		b.SetBytes(size)
 		for b.Loop() {
-			r, err := http.NewRequestWithContext(b.Context(), "GET", link.Href, nil)
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, link.Href, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -148,6 +148,19 @@ func TestLFSOverHTTP(t *testing.T) {
 	n := start(t, newHome(t))
 	n.repository("repo")
 	useLFS(t, n, client, n.remote("repo"))
+
+	// The past has its large files, for anybody if the repository is public, and nobody changes it.
+	events := n.events()
+	n.admin(201, "PUT", "/rest/api/1.0/projects/PRJ/repos/repo", map[string]any{"public": true})
+	past := fmt.Sprintf("%s/scm/prj/repo@%d.git", n.url, events[len(events)-1].Position)
+	then := filepath.Join(t.TempDir(), "then")
+	client.clone(past, then)
+	if info, err := os.Stat(filepath.Join(then, "a.bin")); err != nil || info.Size() != 3<<20 {
+		t.Errorf("a.bin of the past is %+v, %v", info, err)
+	}
+	if status, text := n.request("admin", password, "POST", strings.TrimPrefix(past, n.url)+"/info/lfs/objects/batch", map[string]any{"operation": "upload"}); status != 403 || !strings.Contains(text, "nobody can change") {
+		t.Errorf("an upload to the past: %d %s", status, text)
+	}
 	n.annal("projections", "verify", "lfs")
 	n.annal("projections", "rebuild", "lfs")
 	n.annal("audit", "verify")
