@@ -6,6 +6,7 @@ import (
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/gpgkey"
 	"github.com/annal-git/annal/domain/group"
+	"github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
@@ -74,6 +75,11 @@ func Types() *Registry {
 
 	Register[gpgkey.Added](r)
 	Register[gpgkey.Removed](r)
+
+	Register[lfs.ObjectAdded](r)
+	Register[lfs.Locked](r)
+	Register[lfs.Unlocked](r)
+	Register[lfs.SettingsChanged](r)
 
 	return r
 }

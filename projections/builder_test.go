@@ -15,6 +15,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/git"
+	domainlfs "github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/eventstore"
@@ -24,13 +25,14 @@ import (
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 )
 
-var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}}
+var inline = []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}}
 
 var followers = []projections.Follower{refs.Projection{}, refhistory.Projection{}, activity.Projection{}, reposearch.Projection{}}
 
@@ -73,6 +75,8 @@ func newWorld(t *testing.T) *world {
 	w.append(domain.RepositoryStream(4), repository.Deleted{ID: 4, Project: 1, Slug: "r4"})
 	w.append(domain.RepositoryStream(4), repository.Restored{ID: 4, Project: 2, Name: "back", Slug: "back"})
 	w.append(domain.RepositoryStream(5), repository.DefaultBranchChanged{ID: 5, Old: "refs/heads/main", New: "refs/heads/b1"})
+	w.append(domainlfs.Stream(1), domainlfs.ObjectAdded{Repository: 1, OID: domainlfs.OID{1}, Size: 9})
+	w.append(domainlfs.Stream(1), domainlfs.Locked{Lock: domainlfs.Lock{ID: 1, Repository: 1, Path: "a", Owner: 1}})
 	for i := range 40 {
 		w.push(domain.RepositoryID(i%6+1), fmt.Sprint("refs/heads/b", i%5), i%7 == 6)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -57,6 +58,7 @@ type Config struct {
 	Maintenance Maintenance
 	Rules       *rules.Reader
 	GPGKeys     *gpgkeys.Reader
+	LFS         *lfs.Reader
 	Refusals    Refusals // nil: nobody is told
 
 	// LicensedUsers is how many users may be able to log in; 0 for any number.
@@ -108,7 +110,7 @@ func New(config Config) *API {
 		a.tokenRoutes(), a.sshKeyRoutes(), a.accessKeyRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
-		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(),
+		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(), a.lfsRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

@@ -43,6 +43,7 @@ var missing = map[string]string{
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",
 	"commit":     "com.atlassian.bitbucket.commit.NoSuchCommitException",
 	"rule":       "com.atlassian.bitbucket.NoSuchEntityException",
+	"lfs":        "com.atlassian.bitbucket.NoSuchEntityException",
 	"position":   "com.atlassian.bitbucket.NoSuchEntityException",
 	"path":       "com.atlassian.bitbucket.content.NoSuchPathException",
 }

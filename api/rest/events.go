@@ -100,7 +100,7 @@ func (a *API) mayReadEvents(c *call, page []eventstore.Stored) (func(domain.Stre
 		switch kind, id := splitStream(e.Stream); kind {
 		case "project":
 			projects = append(projects, domain.ProjectID(id))
-		case "repository":
+		case "repository", "lfs":
 			repositories = append(repositories, domain.RepositoryID(id))
 		}
 	}
@@ -116,7 +116,7 @@ func (a *API) readable(c *call, viewer catalog.Viewer, projects []domain.Project
 		switch kind, id := splitStream(stream); kind {
 		case "project":
 			return readableProjects[domain.ProjectID(id)] && c.caller.Covers(rights.ProjectRead)
-		case "repository":
+		case "repository", "lfs":
 			return readableRepositories[domain.RepositoryID(id)] && c.caller.Covers(rights.RepoRead)
 		case "user":
 			return domain.UserID(id) == c.caller.User.ID

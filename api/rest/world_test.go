@@ -35,6 +35,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -118,7 +119,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}},
 	})
 	current := refs.NewReader(pool, log, 1<<20)
 	log.Arbitrate(refs.NewArbiter(current))
@@ -144,7 +145,7 @@ func newWorld(t *testing.T) *world {
 		Snapshots: snapshots{current}, Contents: browse.New(objects, revwalk.NewCache(1<<20)), Restores: restore.NewPlanner(objects, nil), Archives: archive.NewArchiver(objects), Tagger: annotate.New(objects), BaseURL: base, SSHURL: ssh,
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		ServerID: "server",
-		Now:      func() time.Time { return w.now }, Rules: rules.NewReader(pool), GPGKeys: gpgkeys.NewReader(pool),
+		Now:      func() time.Time { return w.now }, Rules: rules.NewReader(pool), GPGKeys: gpgkeys.NewReader(pool), LFS: lfs.NewReader(pool),
 	})
 	w.ok(owner, "POST", "/rest/api/1.0/projects", `{"key":"prj","name":"Project"}`, 201)
 	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"repo","scmId":"git"}`, 201)

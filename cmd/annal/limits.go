@@ -25,6 +25,7 @@ type limits struct {
 	MaxTreeDepth    int   `help:"Folders inside of each other in a push." default:"2048" placeholder:"N" env:"ANNAL_MAX_TREE_DEPTH" group:"Limits of Git requests:"`
 	MaxWants        int   `help:"Objects asked for in one fetch." default:"250000" placeholder:"N" env:"ANNAL_MAX_WANTS" group:"Limits of Git requests:"`
 	MaxFetchRequest int64 `help:"Largest request of a fetch, unpacked, in MiB." default:"16" placeholder:"MIB" env:"ANNAL_MAX_FETCH_REQUEST" group:"Limits of Git requests:"`
+	MaxLFSObject    int64 `help:"Largest object of Git LFS, in MiB." default:"10240" placeholder:"MIB" env:"ANNAL_MAX_LFS_OBJECT" group:"Limits of Git requests:"`
 
 	MaxRequests     int           `help:"Requests that make or bring a pack, worked on at a time." default:"64" placeholder:"N" env:"ANNAL_MAX_REQUESTS" group:"Limits of Git requests:"`
 	MaxUserRequests int           `help:"Of these, how many may be of one user." default:"32" placeholder:"N" env:"ANNAL_MAX_USER_REQUESTS" group:"Limits of Git requests:"`
@@ -42,7 +43,7 @@ func (l limits) check() error {
 		{"max-push-unpacked", l.MaxPushUnpacked, 1 << 30}, {"max-push-refs", int64(l.MaxPushRefs), 1_000_000},
 		{"max-push-options", int64(l.MaxPushOptions), 10_000}, {"max-delta-depth", int64(l.MaxDeltaDepth), 4095},
 		{"max-tree-depth", int64(l.MaxTreeDepth), 4096}, {"max-wants", int64(l.MaxWants), 10_000_000},
-		{"max-fetch-request", l.MaxFetchRequest, 1024}, {"max-requests", int64(l.MaxRequests), 100_000},
+		{"max-fetch-request", l.MaxFetchRequest, 1024}, {"max-lfs-object", l.MaxLFSObject, 1 << 30}, {"max-requests", int64(l.MaxRequests), 100_000},
 		{"max-user-requests", int64(l.MaxUserRequests), 100_000}, {"max-waiting", int64(l.MaxWaiting), 1_000_000},
 	} {
 		if n.value < 1 || n.value > n.most {

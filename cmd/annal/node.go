@@ -39,6 +39,7 @@ import (
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
@@ -124,7 +125,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives, Tagger: annotate.New(n.objects),
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg,
+		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg, LFS: lfs.NewReader(n.pool),
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
 		BaseURL: baseURL, SSHURL: sshURL, SSHFingerprint: sshFingerprint, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
@@ -140,15 +141,19 @@ func (n *node) open(ctx context.Context) (err error) {
 		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
 	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, warm.pushed}
+	large, err := n.openLFS(open.gate, who)
+	if err != nil {
+		return err
+	}
 	if sshURL != nil {
-		n.ssh = n.sshServer(engine, open, who)
+		n.ssh = n.sshServer(engine, open, who, map[string]ssh.Command{"git-lfs-authenticate": lfsAuthenticate(large, who)})
 	}
 	git := smarthttp.New(smarthttp.Config{
 		Repositories: overHTTP{open, who}, Engine: engine, Log: n.log, MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})
 	n.site = site.New(site.Config{
-		Parts:   []site.Part{n.state, api, gitPart{git}, setupPart{first, users, n.state}},
+		Parts:   []site.Part{n.state, api, gitPart{git}, lfsPart{large}, setupPart{first, users, n.state}},
 		Metrics: n.metrics, Credentials: who, Judge: judge, Logger: n.log, BaseURL: n.settings.BaseURL,
 	})
 	return nil

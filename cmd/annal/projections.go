@@ -18,6 +18,7 @@ import (
 	"github.com/annal-git/annal/projections/activity"
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
+	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
@@ -27,7 +28,7 @@ import (
 
 // inlineProjections move in the transaction that appends an event.
 func inlineProjections() []eventstore.Inline {
-	return []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}}
+	return []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}}
 }
 
 // followers follow the log, each on runners of its own.

@@ -65,11 +65,15 @@ type overSSH struct {
 
 // Open implements ssh.Repositories: whose key it is is asked anew for each request.
 func (r overSSH) Open(ctx context.Context, from ssh.Origin, project, slug string, write bool) (*gitserver.Access, error) {
-	asker := permission.Asker{Kind: "ssh", Proof: string(from.Key), Find: func(ctx context.Context) (credentials.Caller, error) {
-		caller, _, err := r.credentials.SSHKey(ctx, from.Key)
+	return r.open(ctx, sshAsker(from.Key, r.credentials), origin{from.Address, from.RequestID}, project, slug, write)
+}
+
+// sshAsker is whoever holds a key.
+func sshAsker(key []byte, who *credentials.Authenticator) permission.Asker {
+	return permission.Asker{Kind: "ssh", Proof: string(key), Find: func(ctx context.Context) (credentials.Caller, error) {
+		caller, _, err := who.SSHKey(ctx, key)
 		return caller, err
 	}}
-	return r.open(ctx, asker, origin{from.Address, from.RequestID}, project, slug, write)
 }
 
 // open finds a repository. For a caller who has been here before, one question to the log

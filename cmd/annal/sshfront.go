@@ -133,14 +133,14 @@ func (n *node) openHostKeys() (at *url.URL, fingerprint string, err error) {
 }
 
 // sshServer makes the SSH side of the node.
-func (n *node) sshServer(engine gitserver.Engine, open repositories, who *credentials.Authenticator) *ssh.Server {
+func (n *node) sshServer(engine gitserver.Engine, open repositories, who *credentials.Authenticator, commands map[string]ssh.Command) *ssh.Server {
 	requests := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "annal_ssh_request_seconds", Help: "Time to answer a command over SSH, in seconds, by command and exit code.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 	}, []string{"command", "exit"})
 	server := ssh.New(ssh.Config{
 		Keys: &sshKeys{who: who, uses: access.NewUses(n.pool), log: n.log}, Repositories: overSSH{open, who}, Engine: engine,
-		HostKeys: n.hostKeys, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Idle: n.settings.Limits.ClientIdle,
+		HostKeys: n.hostKeys, Commands: commands, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Idle: n.settings.Limits.ClientIdle,
 		Observe: func(command string, exit int, took time.Duration) {
 			requests.WithLabelValues(command, strconv.Itoa(exit)).Observe(took.Seconds())
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/group"
+	"github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 )
@@ -257,6 +258,20 @@ func (r *rights) judgeAct(p *parsed, u *user) error {
 		return onRepository(access.RepoAdmin)
 	case repository.Restored:
 		return r.need(p, u, access.Admin, 0, 0)
+	case lfs.ObjectAdded:
+		return r.need(p, u, access.RepoWrite, r.repositories[e.Repository], e.Repository)
+	case lfs.Locked:
+		return r.need(p, u, access.RepoWrite, r.repositories[e.Repository], e.Repository)
+	case lfs.Unlocked:
+		if e.Forced {
+			return r.need(p, u, access.RepoAdmin, r.repositories[e.Repository], e.Repository)
+		}
+		return r.need(p, u, access.RepoWrite, r.repositories[e.Repository], e.Repository)
+	case lfs.SettingsChanged:
+		if e.Old.Quota != e.Settings.Quota {
+			return r.need(p, u, access.SysAdmin, 0, 0)
+		}
+		return onRepository(access.RepoAdmin)
 	case access.Granted:
 		if e.Target.Project != 0 && e.Target.Project == r.command.project || e.User == r.command.user && r.command.user != 0 {
 			return nil

@@ -21,7 +21,15 @@ func repositoryDir(storage string) string { return path.Join("repos", storage[:2
 
 func packDir(storage string) string { return path.Join(repositoryDir(storage), "objects", "pack") }
 
-func stagingDir(storage string) string { return path.Join(repositoryDir(storage), "staging") }
+func stagingDir(storage string) string { return path.Join(repositoryDir(storage), packStaging) }
+
+// packStaging is where packs are written, relative to the folder of a repository.
+const packStaging = "staging"
+
+// LFSStaging is where objects of Git LFS are written before they get their names, relative to
+// the folder of a repository and with a folder for each node. It is not the one of packs, for
+// there are folders for packs if that is there.
+const LFSStaging = "lfs/staging"
 
 // reverseFrom is from how many objects on a pack has a .rev file. That of a smaller one
 // is made when the pack is opened, in less time than a file takes. There are packs with

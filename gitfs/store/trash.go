@@ -44,18 +44,20 @@ func (s *Store) Leftovers(ctx context.Context, storage string) (packs []git.Obje
 			packs = append(packs, id)
 		}
 	}
-	nodes, err := s.list(ctx, stagingDir(storage))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, node := range nodes {
-		dir := path.Join(stagingDir(storage), node)
-		files, err := s.list(ctx, dir)
+	for _, staging := range []string{packStaging, LFSStaging} {
+		dir := path.Join(repositoryDir(storage), staging)
+		nodes, err := s.list(ctx, dir)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, file := range files {
-			staged = append(staged, path.Join("staging", node, file))
+		for _, node := range nodes {
+			files, err := s.list(ctx, path.Join(dir, node))
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, file := range files {
+				staged = append(staged, path.Join(staging, node, file))
+			}
 		}
 	}
 	return packs, staged, nil
@@ -182,7 +184,7 @@ func checkTrash(storage, name, folder string) error {
 	if !isPlainName(folder) || name != path.Clean(name) && name != "" {
 		return errNotPlain
 	}
-	if name != "" && !strings.HasPrefix(name, "objects/pack/pack-") && !strings.HasPrefix(name, "staging/") {
+	if name != "" && !strings.HasPrefix(name, "objects/pack/pack-") && !strings.HasPrefix(name, packStaging+"/") && !strings.HasPrefix(name, LFSStaging+"/") {
 		return errNotPlain
 	}
 	return nil

@@ -113,6 +113,12 @@ func (r *Reader) SSHKey(ctx context.Context, id account.SSHKeyID) (SSHKey, error
 		select `+sshKeyColumns+` from `+sshKeyTables+` join users u on u.id = k.user_id where k.id = $1 and u.type <> 'KEY'`, int64(id))
 }
 
+// SSHKeyEnds says when a user's key ends, nil if never; it may be an access key. The error is
+// a *domain.NotFoundError if he has none of that number.
+func (r *Reader) SSHKeyEnds(ctx context.Context, user domain.UserID, id account.SSHKeyID) (*time.Time, error) {
+	return one(ctx, r.db, pgx.RowTo[*time.Time], noSSHKey(), `select expires_at from ssh_keys where user_id = $1 and id = $2`, user, int64(id))
+}
+
 // SSHKeys lists a user's keys, the oldest first. more says that the list goes on behind
 // the page.
 func (r *Reader) SSHKeys(ctx context.Context, user domain.UserID, page Page) (list []SSHKey, more bool, err error) {

@@ -87,6 +87,17 @@ func (r *Reader) LoginByName(ctx context.Context, name string) (Login, error) {
 		from users u where lower(u.name) = lower($1)`, name)
 }
 
+// LoginByID finds what is needed to judge whether a user may log in, by his number. The error
+// is a *domain.NotFoundError if there is none.
+func (r *Reader) LoginByID(ctx context.Context, id domain.UserID) (Login, error) {
+	return one(ctx, r.db, func(row pgx.CollectableRow) (l Login, err error) {
+		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordHash, &l.PasswordVersion)
+		return l, err
+	}, noUser(fmt.Sprint(id)), `
+		select `+userColumns+`, `+licensedColumn+`, coalesce(u.password_hash, ''), u.password_version
+		from users u where u.id = $1`, id)
+}
+
 // HasAdministrator reports whether somebody has ever been made system
 // administrator: whether the installation has been set up.
 func (r *Reader) HasAdministrator(ctx context.Context) (bool, error) {

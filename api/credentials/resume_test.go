@@ -1,0 +1,68 @@
+package credentials_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain/account"
+)
+
+// Whoever was let in is let in again as long as what he came with still lets him in.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user(1, "jane", "sesame")
+	soon := w.now.Add(time.Hour)
+	token := w.token(1, 1, &soon)
+	w.must("user/1", account.SSHKeyAdded{User: 1, ID: 5, Algorithm: "Ed25519", Bits: 256, Details: account.SSHKeyDetails{Key: []byte("key")}})
+
+	resumption := func(authorization string) credentials.Resumption {
+		t.Helper()
+		caller, err := w.try(authorization)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.Resumption(t.Context(), caller)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	byKey := credentials.Resumption{User: 1, Auth: "ssh-key:5"}
+	byPassword, byToken, nobody := resumption(basic("jane", "sesame")), resumption("Bearer "+token), resumption("")
+	lets := func(r credentials.Resumption, want bool) {
+		t.Helper()
+		caller, err := w.Resume(t.Context(), r)
+		var refused *credentials.RefusedError
+		switch {
+		case err == nil && want && caller.User.ID == r.User && caller.Auth == r.Auth:
+		case errors.As(err, &refused) && !want:
+		default:
+			t.Errorf("%+v: %+v, %v", r, caller, err)
+		}
+	}
+	for _, r := range []credentials.Resumption{byKey, byPassword, byToken, nobody} {
+		lets(r, true)
+	}
+	if caller, _ := w.Resume(t.Context(), byToken); len(caller.Scopes) != 1 || !caller.Until.Equal(soon) {
+		t.Errorf("the token's limits are lost: %+v", caller)
+	}
+	for _, r := range []credentials.Resumption{
+		{User: 1}, {User: 1, Auth: "password"}, {User: 1, Auth: "token"}, {User: 1, Auth: "token:x"}, {User: 1, Auth: "token:2"}, {User: 2, Auth: "token:1"},
+		{User: 1, Auth: "ssh-key:6"}, {User: 2, Auth: "ssh-key:5"}, {User: 1, Auth: "session:1"}, {User: 1, Auth: "system"},
+	} {
+		lets(r, false)
+	}
+	w.must("user/1", account.PasswordSet{ID: 1, Secret: account.Secret{Hash: "other"}})
+	lets(byPassword, false)
+	w.must("user/1", account.SSHKeyRemoved{User: 1, ID: 5})
+	lets(byKey, false)
+	w.now = soon
+	lets(byToken, false)
+	w.now = soon.Add(-time.Second)
+	lets(byToken, true)
+	w.must("user/1", account.Deactivated{ID: 1})
+	lets(byToken, false)
+}
