@@ -93,7 +93,6 @@ func (a Accounts) create(ctx context.Context, p Person, meta domain.Metadata) er
 		return err
 	}
 	id := domain.UserID(number)
-	meta.Actor = id
 	var state account.State
 	var events []domain.Event
 	for _, command := range []account.Command{

@@ -136,7 +136,8 @@ func (h *Handler) revokeReused(c echo.Context, grant access.OAuthGrant) error {
 }
 
 func (h *Handler) revoke(c echo.Context, grant access.OAuthGrant, reason string) error {
-	err := h.execute(c.Request().Context(), grant.User, h.meta(c, grant.User, fmt.Sprintf("oauth:%d", grant.ID)), account.RevokeApplication{Grant: grant.ID, Reason: reason})
+	// The user has not done this, and may not even be active any more.
+	err := h.execute(c.Request().Context(), grant.User, h.meta(c, 0, fmt.Sprintf("oauth:%d", grant.ID)), account.RevokeApplication{Grant: grant.ID, Reason: reason})
 	var missing *domain.NotFoundError
 	if errors.As(err, &missing) {
 		return nil // somebody was faster
