@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) logIn() {
 	w.t.Helper()
 	answer := httptest.NewRecorder()
-	_, err := w.who.LogIn(answer, httptest.NewRequest("POST", "/", nil), "jane", "sesame: open", false)
+	_, err := w.who.LogIn(answer, httptest.NewRequest(http.MethodPost, "/", nil), "jane", "sesame: open", false)
 	require.NoError(w.t, err)
 	c := answer.Result().Cookies()[0]
 	w.cookie = c.Name + "=" + c.Value
@@ -189,7 +189,7 @@ func refresh(token string) url.Values {
 
 // caller is who comes with a token, nobody if it is refused.
 func (w *world) caller(token string) credentials.Caller {
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	caller, err := w.who.Authenticate(r)
 	if err != nil {
@@ -238,7 +238,7 @@ func TestCodeFlow(t *testing.T) {
 	}
 	// H5: in Git, with the user's name or the one that stands for any; nowhere else.
 	basic := func(name, secret string) string {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.SetBasicAuth(name, secret)
 		caller, err := w.who.Authenticate(r)
 		if err != nil {
@@ -261,7 +261,7 @@ func TestCodeFlow(t *testing.T) {
 	require.False(t, w.caller(made.AccessToken).Anonymous())
 	// The client may come by the header, too, as form-encoded.
 	w.token(400, refresh(made.RefreshToken+"x"))
-	r := httptest.NewRequest("POST", "/", nil)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(w.secret))
 	next2 := w.token(200, refresh(made.RefreshToken), "Authorization", r.Header.Get("Authorization"))
 	require.NotEqual(t, made.RefreshToken, next2.RefreshToken)
@@ -336,7 +336,7 @@ func TestConsentIsNotForged(t *testing.T) {
 			without[name] = value
 		}
 	}
-	basic := httptest.NewRequest("GET", "/", nil)
+	basic := httptest.NewRequest(http.MethodGet, "/", nil)
 	basic.SetBasicAuth("jane", "sesame: open")
 	for _, a := range []*httptest.ResponseRecorder{
 		w.send("POST", authorize, without, "Cookie", w.cookie),
@@ -406,7 +406,7 @@ func TestCodes(t *testing.T) {
 func TestClientAuthentication(t *testing.T) {
 	w := newWorld(t)
 	header := func(id, secret string) string {
-		r := httptest.NewRequest("POST", "/", nil)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.SetBasicAuth(id, secret)
 		return r.Header.Get("Authorization")
 	}

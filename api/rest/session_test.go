@@ -9,6 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/domain/oauth"
+	"github.com/annal-git/annal/projections/access"
 )
 
 const session = "/rest/annal/1.0/session"
@@ -169,4 +175,79 @@ func TestOAuthClients(t *testing.T) {
 	w.ok(admin, "DELETE", client, "", 204)
 	w.ok(admin, "GET", client, "", 404)
 	w.ok(admin, "DELETE", client, "", 404)
+}
+
+// application is a token by which an application acts for a user with some scopes.
+func (w *world) application(user string, scopes ...string) string {
+	w.t.Helper()
+	ctx := w.t.Context()
+	u, err := access.NewReader(w.pool).UserByName(ctx, user)
+	require.NoError(w.t, err)
+	number, err := w.log.NextID(ctx, "oauth_grant")
+	require.NoError(w.t, err)
+	client := domain.OAuthClientID(number)
+	w.append(domain.OAuthClientStream(client), oauth.ClientCreated{ID: client, ClientID: fmt.Sprint(number), SecretHash: []byte{1}, Client: oauth.Client{
+		Name: "CI", RedirectURIs: []string{"https://ci"}, Scopes: oauth.Scopes(),
+	}})
+	w.append(domain.UserStream(u.ID), account.ApplicationAuthorized{User: u.ID, Grant: account.GrantID(number), Client: client, Scopes: scopes})
+	token, hash := credentials.OAuthAccess.New()
+	_, refresh := credentials.OAuthRefresh.New()
+	pair := access.Pair{Access: hash, Refresh: refresh, AccessEnds: w.now.Add(time.Hour), RefreshEnds: w.now.Add(time.Hour)}
+	require.NoError(w.t, access.NewOAuthTokens(w.pool).SavePair(ctx, account.GrantID(number), pair, w.now))
+	return token
+}
+
+// An application can do what its scopes say, and never what its user cannot.
+func TestApplications(t *testing.T) {
+	w := newWorld(t)
+	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"open","scmId":"git","public":true}`, 201)
+	const (
+		private = "/rest/api/1.0/projects/PRJ/repos/repo"
+		public  = "/rest/api/1.0/projects/PRJ/repos/open"
+		users   = "/rest/api/1.0/admin/users"
+		clients = "/rest/annal/1.0/oauth2/clients"
+	)
+	profile := func(token string, status int) {
+		t.Helper()
+		w.ok(token, "PUT", "/rest/api/1.0/users", `{"displayName":"W"}`, status)
+	}
+	token := w.application(owner, "PUBLIC_REPOS")
+	require.Equal(t, owner, w.ok(token, "GET", "/plugins/servlet/applinks/whoami", "", 200).Body.String())
+	w.ok(token, "GET", public, "", 200)
+	w.ok(token, "GET", private, "", 401)
+	require.Equal(t, []string{"open"}, w.ok(token, "GET", "/rest/api/1.0/repos", "", 200).values("slug"))
+	require.Equal(t, []string{"PRJ"}, w.ok(token, "GET", "/rest/api/1.0/projects", "", 200).values("key"))
+	require.NotContains(t, w.ok(token, "GET", "/rest/annal/1.0/events?limit=1000", "", 200).Body.String(), `"repo"`)
+	profile(token, 401)
+
+	token = w.application(owner, "ACCOUNT_WRITE")
+	profile(token, 200)
+	w.ok(token, "PUT", "/rest/api/1.0/users", `{"email":"other@example.com"}`, 401)
+	w.ok(token, "PUT", "/rest/api/1.0/users/credentials", `{"oldPassword":"owner","password":"something new","passwordConfirm":"something new"}`, 401)
+	w.ok(token, "GET", private, "", 401)
+
+	token = w.application(owner, "REPO_READ")
+	w.ok(token, "GET", private, "", 200)
+	w.ok(token, "GET", "/rest/api/1.0/projects/PRJ", "", 200)
+	w.ok(token, "PUT", private, `{"description":"x"}`, 401)
+	w.ok(w.application(owner, "REPO_ADMIN"), "PUT", private, `{"description":"x"}`, 200)
+	w.ok(w.application(writer, "REPO_ADMIN", "SYSTEM_ADMIN"), "PUT", private, `{"description":"x"}`, 401)
+	w.ok(w.application(owner, "REPO_ADMIN"), "POST", "/rest/api/1.0/projects", `{"key":"TWO","name":"Two"}`, 401)
+	w.ok(w.application(owner, "PROJECT_ADMIN"), "POST", "/rest/api/1.0/projects", `{"key":"TWO","name":"Two"}`, 201)
+
+	w.ok(w.application(admin, "PROJECT_ADMIN"), "GET", clients, "", 401)
+	w.ok(w.application(admin, "ADMIN_WRITE"), "GET", clients, "", 401)
+	w.ok(w.application(admin, "SYSTEM_ADMIN"), "GET", clients, "", 200)
+	w.ok(w.application(manager, "SYSTEM_ADMIN"), "GET", clients, "", 401)
+	w.ok(w.application(manager, "ADMIN_WRITE"), "PUT", users, `{"name":"reader","displayName":"R"}`, 200)
+	w.ok(w.application(outsider, "ADMIN_WRITE"), "PUT", users, `{"name":"reader","displayName":"R"}`, 401)
+
+	// None makes itself credentials that outlive it, nor speaks for the user's account (H7).
+	token = w.application(admin, oauth.Scopes()...)
+	w.ok(token, "PUT", "/rest/access-tokens/1.0/users/admin", `{"name":"t","permissions":["REPO_READ"]}`, 401)
+	w.ok(token, "POST", "/rest/ssh/1.0/keys", `{"text":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3Xn7gEcF1yxOCqVcSqhJkR6cNFzPqgLXy0xL6kmQXv"}`, 401)
+	w.ok(token, "DELETE", "/rest/annal/1.0/sessions", "", 401)
+	w.ok(token, "GET", "/rest/annal/1.0/oauth2/authorizations", "", 401)
+	w.now = w.now.Add(time.Hour)
+	w.ok(token, "GET", public, "", 401)
 }

@@ -104,9 +104,11 @@ func (s *Sessions) End(ctx context.Context, hash []byte) error {
 	return nil
 }
 
-// Forget ends a remembered log-in. Sessions that came of it go on.
+const endFamily = `with ended as (delete from sessions where family = $1) delete from remembered_logins where family = $1`
+
+// Forget ends a remembered log-in, and the sessions that came of it.
 func (s *Sessions) Forget(ctx context.Context, family []byte) error {
-	if _, err := s.pool.Exec(ctx, `delete from remembered_logins where family = $1`, family); err != nil {
+	if _, err := s.pool.Exec(ctx, endFamily, family); err != nil {
 		return fmt.Errorf("forget a log-in: %w", err)
 	}
 	return nil
@@ -153,7 +155,7 @@ func (s *Sessions) Recall(ctx context.Context, family, hash, next []byte, now ti
 		case live && string(previous) == string(hash) && now.Sub(rotated) < reuseFor:
 		default:
 			found.User = 0
-			_, err = tx.Exec(ctx, `with f as (delete from sessions where family = $1) delete from remembered_logins where family = $1`, family)
+			_, err = tx.Exec(ctx, endFamily, family)
 		}
 		return err
 	})
