@@ -230,7 +230,7 @@ func TestApplications(t *testing.T) {
 	w.ok(token, "GET", private, "", 200)
 	w.ok(token, "GET", "/rest/api/1.0/projects/PRJ", "", 200)
 	w.ok(token, "PUT", private, `{"description":"x"}`, 401)
-	w.ok(w.application(owner, "REPO_ADMIN"), "PUT", private, `{"description":"x"}`, 200)
+	w.ok(w.application(owner, "REPO_ADMIN"), "PUT", private, `{"description":"x"}`, 201)
 	w.ok(w.application(writer, "REPO_ADMIN", "SYSTEM_ADMIN"), "PUT", private, `{"description":"x"}`, 401)
 	w.ok(w.application(owner, "REPO_ADMIN"), "POST", "/rest/api/1.0/projects", `{"key":"TWO","name":"Two"}`, 401)
 	w.ok(w.application(owner, "PROJECT_ADMIN"), "POST", "/rest/api/1.0/projects", `{"key":"TWO","name":"Two"}`, 201)
