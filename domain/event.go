@@ -46,6 +46,9 @@ type ProjectID int64
 // RepositoryID is the number of a repository.
 type RepositoryID int64
 
+// OAuthClientID is the number of an application that acts for users.
+type OAuthClientID int64
+
 // Stream names the events of one aggregate, such as "repository/42".
 type Stream string
 
@@ -54,6 +57,11 @@ func UserStream(id UserID) Stream { return Stream("user/" + strconv.FormatInt(in
 
 // GroupStream is the stream of one group.
 func GroupStream(id GroupID) Stream { return Stream("group/" + strconv.FormatInt(int64(id), 10)) }
+
+// OAuthClientStream is the stream of one application that acts for users.
+func OAuthClientStream(id OAuthClientID) Stream {
+	return Stream("oauth-client/" + strconv.FormatInt(int64(id), 10))
+}
 
 // ProjectStreams is what the streams of projects begin with, and no others.
 const ProjectStreams = "project/"
@@ -78,7 +86,7 @@ const ClusterStream Stream = "cluster"
 // Metadata says who caused an event and how.
 type Metadata struct {
 	Actor       UserID // 0: nobody logged in, or the system itself
-	Auth        string // "password", "token:<id>", "ssh-key:<id>", "setup", "system", "" for anonymous
+	Auth        string // "password", "token:<id>", "ssh-key:<id>", "session:<id>", "oauth:<grant>", "oidc", "setup", "system", "" for anonymous
 	Address     string // remote address; personal data, kept beside the log
 	RequestID   string
 	Correlation string // id shared by everything one outside request set off

@@ -7,6 +7,7 @@ import (
 	"github.com/annal-git/annal/domain/gpgkey"
 	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/lfs"
+	"github.com/annal-git/annal/domain/oauth"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
@@ -50,6 +51,10 @@ func Types() *Registry {
 	Register[account.TokenRevoked](r)
 	Register[account.SSHKeyAdded](r)
 	Register[account.SSHKeyRemoved](r)
+	Register[account.SessionsEnded](r)
+	Register[account.IdentityLinked](r)
+	Register[account.ApplicationAuthorized](r)
+	Register[account.ApplicationRevoked](r)
 	Register[account.Erased](r)
 
 	Register[access.Granted](r)
@@ -80,6 +85,10 @@ func Types() *Registry {
 	Register[lfs.Locked](r)
 	Register[lfs.Unlocked](r)
 	Register[lfs.SettingsChanged](r)
+	Register[oauth.ClientCreated](r)
+	Register[oauth.ClientChanged](r)
+	Register[oauth.ClientSecretChanged](r)
+	Register[oauth.ClientDeleted](r)
 
 	return r
 }

@@ -26,14 +26,20 @@ type Caller struct {
 	// Scopes are what a token is limited to; nil for a password. They say nothing
 	// about what the user himself may do.
 	Scopes []rights.Permission
-	Until  time.Time // when the token or key ends; zero: never, or a password
+	Until  time.Time // when the token, key or session ends; zero: never, or a password
+	// Application says that an application acts for the user, and Profile that it may change
+	// his profile.
+	Application, Profile bool
+	// CSRF is the token of a session, which shows that a request comes from a page that was made
+	// for it; "" without a session.
+	CSRF string
 }
 
 // Anonymous reports whether nobody logged in.
 func (c Caller) Anonymous() bool { return c.User.ID == 0 }
 
 // Covers reports whether the way the caller logged in lets him use a permission, if
-// he has it. A token never carries the rights of an administrator of the whole
+// he has it. Only tokens of applications can carry the rights of an administrator of the whole
 // installation; making projects takes a token for administering projects.
 func (c Caller) Covers(need rights.Permission) bool {
 	if c.Scopes == nil {
@@ -71,14 +77,16 @@ const tokenUser = "x-token-auth"
 
 // Authenticator proves callers. It is safe for concurrent use.
 type Authenticator struct {
-	users      *access.Reader
-	hasher     *hasher
-	remembered *remembered
-	now        func() time.Time
-	attempts   *access.Attempts
-	address    func(*http.Request) string
-	shortest   int
-	verifying  singleflight.Group // what is being verified, by entry of remembered
+	users       *access.Reader
+	hasher      *hasher
+	remembered  *remembered
+	now         func() time.Time
+	attempts    *access.Attempts
+	sessions    Sessions
+	crossOrigin *http.CrossOriginProtection
+	address     func(*http.Request) string
+	shortest    int
+	verifying   singleflight.Group // what is being verified, by entry of remembered
 }
 
 // Options of an Authenticator; all have defaults.
@@ -92,6 +100,7 @@ type Options struct {
 	// Parallel is how many passwords are hashed at the same time, each in 19 MiB.
 	// The default is one for each processor.
 	Parallel int
+	Sessions Sessions
 	Now      func() time.Time
 }
 
@@ -109,7 +118,14 @@ func New(users *access.Reader, options Options) *Authenticator {
 	if options.ShortestPassword == 0 {
 		options.ShortestPassword = DefaultShortestPassword
 	}
+	options.Sessions.complete()
+	crossOrigin := http.NewCrossOriginProtection()
+	if base := options.Sessions.BaseURL; base != nil {
+		// What cannot be the origin of a page is not told by browsers either.
+		_ = crossOrigin.AddTrustedOrigin(base.Scheme + "://" + base.Host)
+	}
 	return &Authenticator{
+		sessions: options.Sessions, crossOrigin: crossOrigin,
 		users: users, hasher: newHasher(options.Parallel), remembered: newRemembered(options.Now), now: options.Now,
 		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword,
 	}
@@ -131,7 +147,7 @@ func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
 		if !ok {
 			return Caller{}, &RefusedError{Malformed: true}
 		}
-		if isToken(secret) {
+		if isToken(secret) || OAuthAccess.Hash(secret) != nil {
 			if strings.EqualFold(name, tokenUser) {
 				name = ""
 			} else if name == "" {
@@ -144,33 +160,44 @@ func (a *Authenticator) Authenticate(r *http.Request) (Caller, error) {
 	return Caller{}, &RefusedError{Malformed: true}
 }
 
+// authPassword is how a caller with a password logged in.
+const authPassword = "password"
+
 // Password finds the caller with a name and a password, who sends a request. Wrong ones are a
 // *RefusedError, and so are right ones after too many that were wrong.
 func (a *Authenticator) Password(r *http.Request, name, password string) (Caller, error) {
+	login, err := a.password(r, name, password)
+	if err != nil {
+		return Caller{}, err
+	}
+	return Caller{User: login.User, Auth: authPassword}, nil
+}
+
+func (a *Authenticator) password(r *http.Request, name, password string) (access.Login, error) {
 	if name == "" || password == "" || len(password) > maxPassword || !plain(name) {
-		return Caller{}, &RefusedError{}
+		return access.Login{}, &RefusedError{}
 	}
 	ctx := r.Context()
 	login, err := a.users.LoginByName(ctx, name)
 	var missing *domain.NotFoundError
 	if err != nil && !errors.As(err, &missing) {
-		return Caller{}, err
+		return access.Login{}, err
 	}
 	address := network(a.address(r))
 	entry := a.remembered.entry(login.ID, login.PasswordVersion, name, address, password)
 	if login.PasswordHash == "" || !a.remembered.has(entry) {
 		right, err := a.verify(ctx, entry, login, access.Attempt{Name: name, Address: address}, password)
 		if err != nil {
-			return Caller{}, fmt.Errorf("verify a password: %w", err)
+			return access.Login{}, fmt.Errorf("verify a password: %w", err)
 		}
 		if !right {
-			return Caller{}, &RefusedError{}
+			return access.Login{}, &RefusedError{}
 		}
 	}
 	if !login.Active || !login.Licensed {
-		return Caller{}, &RefusedError{}
+		return access.Login{}, &RefusedError{}
 	}
-	return Caller{User: login.User, Auth: "password"}, nil
+	return login, nil
 }
 
 // verifyTimeout bounds what requests wait for together.
@@ -235,6 +262,9 @@ func network(address string) string {
 // Token finds the caller with a token, who must have the name given unless that is
 // empty. Unknown, revoked and expired tokens are a *RefusedError.
 func (a *Authenticator) Token(ctx context.Context, name, token string) (Caller, error) {
+	if OAuthAccess.Hash(token) != nil {
+		return a.application(ctx, name, token)
+	}
 	if !isToken(token) {
 		return Caller{}, &RefusedError{}
 	}

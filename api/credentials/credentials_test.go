@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
@@ -26,6 +28,7 @@ func TestMain(m *testing.M) { eventstoretest.Main(m) }
 type world struct {
 	t     *testing.T
 	log   *eventstore.Log
+	pool  *pgxpool.Pool
 	users *access.Reader
 	tries *access.Attempts
 	now   time.Time
@@ -34,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	log, pool := eventstoretest.Log(t, eventstore.Options{Inline: []eventstore.Inline{access.Projection{}}})
-	w := &world{t: t, log: log, users: access.NewReader(pool), tries: access.NewAttempts(pool), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &world{t: t, log: log, pool: pool, users: access.NewReader(pool), tries: access.NewAttempts(pool), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	w.Authenticator = credentials.New(access.NewReader(pool), credentials.Options{Parallel: 2, Now: func() time.Time { return w.now }})
 	return w
 }

@@ -17,12 +17,16 @@ type Resumption struct {
 	User            domain.UserID `json:"u,omitempty"` // 0: nobody logged in
 	Auth            string        `json:"a,omitempty"` // Caller.Auth
 	PasswordVersion int64         `json:"p,omitempty"` // of one who came with a password
+	Ends            int64         `json:"e,omitempty"` // when what an application came with ends, in seconds since 1970
 }
 
 // Resumption says how to find a caller again.
 func (a *Authenticator) Resumption(ctx context.Context, caller Caller) (Resumption, error) {
 	r := Resumption{User: caller.User.ID, Auth: caller.Auth}
-	if caller.Auth != "password" {
+	if caller.Application {
+		r.Ends = caller.Until.Unix()
+	}
+	if caller.Auth != authPassword {
 		return r, nil
 	}
 	login, err := a.users.LoginByID(ctx, caller.User.ID)
@@ -52,7 +56,7 @@ func (a *Authenticator) Resume(ctx context.Context, r Resumption) (Caller, error
 	}
 	var ends *time.Time
 	switch {
-	case r.Auth == "password" && login.PasswordVersion == r.PasswordVersion:
+	case r.Auth == authPassword && login.PasswordVersion == r.PasswordVersion:
 	case kind == "token" && numbered:
 		token, err := a.users.Token(ctx, r.User, account.TokenID(id))
 		if err != nil {
@@ -63,6 +67,14 @@ func (a *Authenticator) Resume(ctx context.Context, r Resumption) (Caller, error
 		if ends, err = a.users.SSHKeyEnds(ctx, r.User, account.SSHKeyID(id)); err != nil {
 			return Caller{}, refusedIfMissing(err)
 		}
+	case kind == "oauth" && numbered:
+		grant, err := a.users.OAuthGrant(ctx, r.User, account.GrantID(id))
+		if err != nil {
+			return Caller{}, refusedIfMissing(err)
+		}
+		until := time.Unix(r.Ends, 0)
+		caller = actingFor(login.User, grant, until)
+		ends = &until
 	default:
 		return Caller{}, &RefusedError{}
 	}

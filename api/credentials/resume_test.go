@@ -6,7 +6,11 @@ import (
 	"time"
 
 	"github.com/annal-git/annal/api/credentials"
+	"github.com/annal-git/annal/domain"
+	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/domain/oauth"
+	"github.com/annal-git/annal/projections/access"
 )
 
 // Whoever was let in is let in again as long as what he came with still lets him in.
@@ -55,6 +59,21 @@ func TestResume(t *testing.T) {
 	} {
 		lets(r, false)
 	}
+	w.must(domain.OAuthClientStream(3), oauth.ClientCreated{ID: 3, ClientID: "c", SecretHash: []byte{1}, Client: oauth.Client{
+		Name: "App", RedirectURIs: []string{"https://app.example.com/"}, Scopes: []string{"REPO_READ"},
+	}})
+	w.must("user/1", account.ApplicationAuthorized{User: 1, Grant: 9, Client: 3, Scopes: []string{"REPO_READ"}})
+	application, err := w.Resumption(t.Context(), credentials.Caller{User: access.User{ID: 1}, Auth: "oauth:9", Application: true, Until: soon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lets(application, true)
+	if caller, _ := w.Resume(t.Context(), application); !caller.Application || caller.Covers(rights.RepoWrite) || !caller.Covers(rights.RepoRead) {
+		t.Errorf("the application's limits are lost: %+v", caller)
+	}
+	lets(credentials.Resumption{User: 2, Auth: "oauth:9", Ends: application.Ends}, false)
+	w.must("user/1", account.ApplicationRevoked{User: 1, Grant: 9})
+	lets(application, false)
 	w.must("user/1", account.PasswordSet{ID: 1, Secret: account.Secret{Hash: "other"}})
 	lets(byPassword, false)
 	w.must("user/1", account.SSHKeyRemoved{User: 1, ID: 5})

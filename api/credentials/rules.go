@@ -41,7 +41,7 @@ func (a *Authenticator) HashPassword(ctx context.Context, password string) (stri
 		return "", domain.Invalid("password", "The password must not be empty.")
 	case len(password) > maxPassword || !utf8.ValidString(password) || strings.ContainsRune(password, 0):
 		return "", domain.Invalid("password", "The password must be text of at most %d bytes.", maxPassword)
-	case isToken(password):
+	case isToken(password), OAuthAccess.Hash(password) != nil:
 		return "", domain.Invalid("password", "The password must not look like a token.")
 	}
 	return a.hasher.hash(ctx, password)

@@ -19,6 +19,15 @@ var (
 	ErrForbidden = errors.New("permission denied")
 )
 
+// RefusedUserError is Err for a caller who has logged in.
+type RefusedUserError struct {
+	User, UserID string
+	Err          error
+}
+
+func (e *RefusedUserError) Error() string { return e.Err.Error() }
+func (e *RefusedUserError) Unwrap() error { return e.Err }
+
 // Access is what one caller may do with one repository.
 type Access struct {
 	// User and UserID name the caller in answers and the log; "" for nobody.

@@ -113,7 +113,7 @@ func (*hiddenError) Error() string { return "there is nothing by that name" }
 // onRepository judges a permission on a repository that is known already. The error
 // is a *DeniedError, or another for a caller who may not even see it.
 func (j Judge) onRepository(ctx context.Context, caller credentials.Caller, r catalog.Repository, need rights.Permission) error {
-	readable := r.Readable() && caller.Covers(rights.RepoRead)
+	readable := r.Readable() // by anybody, so by whatever token
 	if readable && need == rights.RepoRead {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (j Judge) onRepository(ctx context.Context, caller credentials.Caller, r ca
 // onProject judges a permission on a project that is known already, as Project does.
 // The error is a *DeniedError, or another for a caller who may not even see it.
 func (j Judge) onProject(ctx context.Context, caller credentials.Caller, p catalog.Project, need rights.Permission) error {
-	readable := p.Public && caller.Covers(rights.RepoRead)
+	readable := p.Public
 	if readable && (need == rights.ProjectRead || need == "") {
 		return nil
 	}
@@ -165,9 +165,10 @@ func (j Judge) onProject(ctx context.Context, caller credentials.Caller, p catal
 	return &hiddenError{}
 }
 
-// Viewer is the caller as the catalog's lists know him.
+// Viewer is the caller as the catalog's lists know him: one whose token lets him read what anybody
+// may read is nobody to them.
 func (j Judge) Viewer(ctx context.Context, caller credentials.Caller) (catalog.Viewer, error) {
-	if caller.Anonymous() {
+	if caller.Anonymous() || !caller.Covers(rights.RepoRead) {
 		return catalog.Viewer{}, nil
 	}
 	held, err := j.Users.Held(ctx, caller.User.ID, 0, 0)

@@ -39,6 +39,8 @@ var missing = map[string]string{
 	"group":      "com.atlassian.bitbucket.user.NoSuchGroupException",
 	"sshKey":     "com.atlassian.bitbucket.NoSuchEntityException",
 	"token":      "com.atlassian.bitbucket.NoSuchEntityException",
+	"client":     "com.atlassian.bitbucket.NoSuchEntityException",
+	"grant":      "com.atlassian.bitbucket.NoSuchEntityException",
 	"branch":     "com.atlassian.bitbucket.repository.NoSuchBranchException",
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",
 	"commit":     "com.atlassian.bitbucket.commit.NoSuchCommitException",
@@ -90,6 +92,7 @@ func answerFor(err error) (status int, body any) {
 		conflict  *domain.ConflictError
 		absent    *domain.NotFoundError
 		refused   *credentials.RefusedError
+		forged    *credentials.ForgeryError
 		denied    *permission.DeniedError
 		exception *exceptionError
 		plain     *statusError
@@ -114,6 +117,8 @@ func answerFor(err error) (status int, body any) {
 		return http.StatusNotFound, envelope("", absent.Message, missing[absent.What])
 	case errors.As(err, &refused):
 		return http.StatusUnauthorized, envelope("", "Authentication failed. Please check your credentials and try again.", exceptionAuthentication)
+	case errors.As(err, &forged):
+		return http.StatusForbidden, envelope("", forged.Error(), exceptionAuthorisation)
 	case errors.As(err, &denied):
 		return http.StatusUnauthorized, envelope("", "You are not permitted to access this resource", exceptionAuthorisation)
 	case errors.As(err, &exception):
@@ -156,6 +161,12 @@ func (a *API) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		a.Logger.WarnContext(c.Request().Context(), "answer broken off", "request", c.Response().Header().Get(headerRequestID), "error", err)
 		return
+	}
+	if unmapped := (*echo.HTTPError)(nil); errors.As(err, &unmapped) {
+		// No route has asked who this is; he is told all the same.
+		if caller, err := a.Credentials.Visit(c.Response(), c.Request()); err == nil {
+			name(c.Response().Header(), caller)
+		}
 	}
 	status, body := answerFor(err)
 	if status >= http.StatusInternalServerError && !errors.Is(err, errPanic) && !errors.Is(err, context.Canceled) {

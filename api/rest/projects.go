@@ -68,11 +68,7 @@ func (a *API) handleListProjects(c *call) error {
 	if err != nil {
 		return err
 	}
-	covering := rights.Permission(need)
-	if need == projectView {
-		covering = rights.RepoRead
-	}
-	if !c.caller.Covers(covering) {
+	if need != projectView && !c.caller.Covers(rights.Permission(need)) {
 		return c.json(http.StatusOK, pageOf(w, []restProject{}, false))
 	}
 	viewer, err := a.judge.Viewer(c.ctx(), c.caller)

@@ -106,11 +106,11 @@ func (a *API) handleListRepositories(c *call) error {
 		return err
 	}
 	// Reading what anybody may read is weaker than any permission one can have.
-	nothing := state != "AVAILABLE" || archived == "ARCHIVED" || (need != "" && c.caller.Anonymous())
+	nothing := state != "AVAILABLE" || archived == "ARCHIVED" || (need != "" && (c.caller.Anonymous() || !c.caller.Covers(rights.Permission(need))))
 	if need == "" {
 		need = string(rights.RepoRead)
 	}
-	if nothing || !c.caller.Covers(rights.Permission(need)) {
+	if nothing {
 		return c.json(http.StatusOK, pageOf(w, []restRepository{}, false))
 	}
 	return a.listRepositories(c, w, catalog.RepositoryFilter{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -68,7 +67,7 @@ func (a *API) frame(next echo.HandlerFunc) echo.HandlerFunc {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set(echo.HeaderCacheControl, "private, no-cache, no-transform")
-		header.Add(echo.HeaderVary, "Authorization")
+		header.Add(echo.HeaderVary, "Authorization, Cookie")
 		defer func() {
 			if panicked := recover(); panicked != nil {
 				if aborted, ok := panicked.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
@@ -113,26 +112,23 @@ func (a *API) serve(r route) echo.HandlerFunc {
 			defer cancel()
 			ec.SetRequest(ec.Request().WithContext(ctx))
 		}
-		for _, name := range ec.ParamNames() {
-			if !plain(ec.Param(name)) {
-				return domain.Invalid("", "The address holds characters that are not allowed.")
-			}
-		}
-		for name, values := range ec.QueryParams() {
-			for _, value := range values {
-				if !plain(name) || !plain(value) {
-					return domain.Invalid("", "The query holds characters that are not allowed.")
-				}
-			}
-		}
-		caller, err := a.Credentials.Authenticate(ec.Request())
+		caller, err := a.Credentials.Visit(ec.Response(), ec.Request())
 		if err != nil {
 			return err
 		}
 		header := ec.Response().Header()
-		if !caller.Anonymous() {
-			header.Set(headerUserName, caller.User.Name)
-			header.Set(headerUserID, strconv.FormatInt(int64(caller.User.ID), 10))
+		name(header, caller)
+		for _, parameter := range ec.ParamNames() {
+			if !plain(ec.Param(parameter)) {
+				return domain.Invalid("", "The address holds characters that are not allowed.")
+			}
+		}
+		for parameter, values := range ec.QueryParams() {
+			for _, value := range values {
+				if !plain(parameter) || !plain(value) {
+					return domain.Invalid("", "The query holds characters that are not allowed.")
+				}
+			}
 		}
 		id := header.Get(headerRequestID)
 		return r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{

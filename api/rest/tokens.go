@@ -74,10 +74,14 @@ func (a *API) owner(c *call, administrator bool) (access.User, error) {
 	if err != nil {
 		return access.User{}, err
 	}
+	denied := &permission.DeniedError{Need: rights.Admin}
+	if c.caller.Application && !administrator {
+		// Shut out again, an application must not have a token that it has made for itself.
+		return access.User{}, denied
+	}
 	if u.ID == c.caller.User.ID {
 		return u, nil
 	}
-	denied := &permission.DeniedError{Need: rights.Admin}
 	if !administrator {
 		return access.User{}, denied
 	}

@@ -125,7 +125,11 @@ func newWorld(t *testing.T) *world {
 	log.Arbitrate(refs.NewArbiter(current))
 	w := &world{t: t, log: log, pool: pool, now: time.Now()}
 	users := access.NewReader(pool)
-	auth := credentials.New(users, credentials.Options{Now: func() time.Time { return w.now }})
+	base, _ := url.Parse("https://git.example.com/annal")
+	auth := credentials.New(users, credentials.Options{
+		Now:      func() time.Time { return w.now },
+		Sessions: credentials.Sessions{Store: access.NewSessions(pool), BaseURL: base},
+	})
 	for i, name := range []string{admin, manager, owner, writer, reader, outsider} {
 		id := domain.UserID(100 + i)
 		w.append(domain.UserStream(id),
@@ -135,7 +139,6 @@ func newWorld(t *testing.T) *world {
 			account.PasswordSet{ID: id, Secret: account.Secret{Hash: hashes()[name]}},
 			rights.Granted{User: id, Permission: globals[name]})
 	}
-	base, _ := url.Parse("https://git.example.com/annal")
 	ssh, _ := url.Parse("ssh://git@git.example.com:7999")
 	objects, config := gitfstest.NewStore(t)
 	w.home = config.SharedHome

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,7 +38,7 @@ type Config struct {
 
 // New makes the site.
 func New(config Config) *echo.Echo {
-	f := &frame{logger: config.Logger, requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	f := &frame{logger: config.Logger, tls: strings.HasPrefix(config.BaseURL, "https://"), requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "annal_http_request_seconds", Help: "Time to answer a request, in seconds, by kind of request and status.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 	}, []string{"method", "route", "status"})}
@@ -58,7 +59,7 @@ func New(config Config) *echo.Echo {
 func (config Config) handleMetrics(c echo.Context) error {
 	r := c.Request()
 	if !local(r) {
-		caller, err := config.Credentials.Authenticate(r)
+		caller, err := config.Credentials.Visit(c.Response(), r)
 		if err != nil || config.Judge.Global(r.Context(), caller, access.SysAdmin) != nil {
 			c.Response().Header().Set("WWW-Authenticate", `Basic realm="Annal"`)
 			return c.String(http.StatusUnauthorized, "Metrics are for system administrators.\n")
@@ -82,6 +83,7 @@ func (config Config) handleRoot(c echo.Context) error {
 // frame is around every request.
 type frame struct {
 	logger   *slog.Logger
+	tls      bool // users reach the installation over TLS, and shall not be led to do otherwise
 	requests *prometheus.HistogramVec
 }
 
@@ -93,6 +95,11 @@ func (f *frame) around(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Request().Header.Set(echo.HeaderXRequestID, id) // whatever the client wrote there
 		header.Set("X-AREQUESTID", id)                    // as Bitbucket calls it
 		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		header.Set(echo.HeaderXFrameOptions, "DENY")
+		header.Set(echo.HeaderReferrerPolicy, "no-referrer")
+		if f.tls {
+			header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
+		}
 		defer func() {
 			panicked := recover()
 			cut := panicked == any(http.ErrAbortHandler) // a handler's way to cut the answer off

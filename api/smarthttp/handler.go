@@ -203,12 +203,12 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 	}
 	access, err := h.Repositories.Open(c.Request(), name.Project, name.Repo, write && name.Moment == "")
 	if err != nil {
+		if refused := (*gitserver.RefusedUserError)(nil); errors.As(err, &refused) {
+			tell(c, refused.User, refused.UserID)
+		}
 		return h.fail(c, err)
 	}
-	if access.User != "" {
-		c.Response().Header().Set("X-AUSERNAME", access.User)
-		c.Response().Header().Set("X-AUSERID", access.UserID)
-	}
+	tell(c, access.User, access.UserID)
 	ctx := c.Request().Context()
 	r, err := h.Pin(ctx, access, name.Moment, clientAddress(c.Request()), write)
 	var past *gitserver.PastError
@@ -226,6 +226,14 @@ func (h *Handler) open(c echo.Context, write bool, serve func(context.Context, *
 		h.log(c, err)
 	}
 	return nil
+}
+
+// tell tells a caller who has logged in as whom, as Bitbucket does on every answer.
+func tell(c echo.Context, user, id string) {
+	if user != "" {
+		c.Response().Header().Set("X-AUSERNAME", user)
+		c.Response().Header().Set("X-AUSERID", id)
+	}
 }
 
 // nameOf returns the name of the repository in a URL.

@@ -84,7 +84,13 @@ type node struct {
 // open builds the node from the inside out.
 func (n *node) open(ctx context.Context) (err error) {
 	users, projects := access.NewReader(n.pool), catalog.NewReader(n.pool)
-	who := credentials.New(users, credentials.Options{Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength})
+	baseURL, err := url.Parse(n.settings.BaseURL)
+	if err != nil {
+		return err
+	}
+	who := credentials.New(users, credentials.Options{
+		Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength, Sessions: n.settings.Logins.sessions(n.pool, baseURL),
+	})
 	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
 	refused, gpg := newRefusals(n.log, n.metrics), gpgkeys.NewReader(n.pool)
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
@@ -107,10 +113,6 @@ func (n *node) open(ctx context.Context) (err error) {
 	current := snapshots{refs.NewReader(n.pool, n.events, refsCacheBytes), n.events}
 	n.snapshots = current
 	n.events.Arbitrate(refs.NewArbiter(current.reader))
-	baseURL, err := url.Parse(n.settings.BaseURL)
-	if err != nil {
-		return err
-	}
 	cluster, err := clusterID(ctx, n.events)
 	if err != nil {
 		return err
@@ -152,8 +154,12 @@ func (n *node) open(ctx context.Context) (err error) {
 		Repositories: overHTTP{open, who}, Engine: engine, Log: n.log, MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,
 	})
 	first := setup.NewHandler(setup.Config{Log: n.events, Users: users, Credentials: who, Token: n.setupToken, Logger: n.log})
+	logins, err := n.loginParts(users, who, baseURL)
+	if err != nil {
+		return err
+	}
 	n.site = site.New(site.Config{
-		Parts:   []site.Part{n.state, api, gitPart{git}, lfsPart{large}, setupPart{first, users, n.state}},
+		Parts:   append(logins, n.state, api, gitPart{git}, lfsPart{large}, setupPart{first, users, n.state}),
 		Metrics: n.metrics, Credentials: who, Judge: judge, Logger: n.log, BaseURL: n.settings.BaseURL,
 	})
 	return nil

@@ -51,10 +51,17 @@ func (r overHTTP) Open(request *http.Request, project, slug string, write bool) 
 	if err != nil {
 		address = request.RemoteAddr
 	}
+	var caller credentials.Caller
 	asker := permission.Asker{Kind: "http", Proof: request.Header.Get("Authorization"), Find: func(context.Context) (credentials.Caller, error) {
-		return r.credentials.Authenticate(request)
+		var err error
+		caller, err = r.credentials.Authenticate(request)
+		return caller, err
 	}}
-	return r.open(request.Context(), asker, origin{address, request.Header.Get("X-Request-Id")}, project, slug, write)
+	opened, err := r.open(request.Context(), asker, origin{address, request.Header.Get("X-Request-Id")}, project, slug, write)
+	if err != nil && !caller.Anonymous() {
+		err = &gitserver.RefusedUserError{User: caller.User.Name, UserID: strconv.FormatInt(int64(caller.User.ID), 10), Err: err}
+	}
+	return opened, err
 }
 
 // overSSH opens them for requests over SSH. It implements ssh.Repositories.

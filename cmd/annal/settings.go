@@ -57,6 +57,8 @@ type settings struct {
 	KeepOrphans           time.Duration `help:"How long a file on the shared home stays that no push has registered, at least." default:"48h" placeholder:"DURATION" env:"ANNAL_KEEP_ORPHANS"`
 	KeepTrash             time.Duration `help:"How long removed packs stay in the trash." default:"24h" placeholder:"DURATION" env:"ANNAL_KEEP_TRASH"`
 
+	Logins logins `embed:""`
+
 	Limits limits `embed:""`
 
 	LogLevel  string `help:"Least important messages to log: debug, info, warn or error." default:"info" placeholder:"LEVEL" env:"ANNAL_LOG_LEVEL"`
@@ -124,6 +126,9 @@ func (s *settings) check() error {
 		}
 	}
 	if err := s.checkSSH(); err != nil {
+		return err
+	}
+	if err := s.Logins.check(); err != nil {
 		return err
 	}
 	for _, peer := range s.ClusterPeers {

@@ -27,6 +27,11 @@ var sshKey = account.SSHKeyAdded{
 	User: 5, ID: 12, Algorithm: "ED25519", Bits: 256, Details: account.SSHKeyDetails{Label: "ada@laptop", Key: []byte{1}},
 }
 
+var (
+	linked     = account.IdentityLinked{User: 5, Identity: account.Identity{Issuer: "i", Subject: "s"}}
+	authorized = account.ApplicationAuthorized{User: 5, Grant: 3, Client: 2, Scopes: []string{"REPO_READ"}}
+)
+
 func TestDecide(t *testing.T) {
 	input := account.Profile{Name: "Jane.Doe@example", DisplayName: "Jane Doe", Email: "jane@example.com"}
 	with := func(change func(*account.Profile)) account.Create {
@@ -104,6 +109,23 @@ func TestDecide(t *testing.T) {
 		{
 			name: "remove an SSH key twice", given: []domain.Event{created, sshKey, account.SSHKeyRemoved{User: 5, ID: 12}},
 			when: account.RemoveSSHKey{ID: 12}, fails: new(*domain.NotFoundError),
+		},
+		{name: "end sessions", given: []domain.Event{created}, when: account.EndSessions{}, then: []domain.Event{account.SessionsEnded{ID: 5}}},
+		{name: "end nobody's sessions", when: account.EndSessions{}, fails: new(*domain.NotFoundError)},
+		{name: "link", given: []domain.Event{created}, when: account.LinkIdentity{Issuer: "i", Subject: "s"}, then: []domain.Event{linked}},
+		{name: "link twice", given: []domain.Event{created, linked}, when: account.LinkIdentity{Issuer: "i", Subject: "s"}},
+		{name: "link to another", given: []domain.Event{created, linked}, when: account.LinkIdentity{Issuer: "i", Subject: "t"}, fails: new(*domain.ConflictError)},
+		{name: "link to nobody", given: []domain.Event{created}, when: account.LinkIdentity{Issuer: "i"}, fails: new(*domain.InvalidError)},
+		{name: "link who was erased", given: []domain.Event{created, account.Erased{ID: 5}}, when: account.LinkIdentity{Issuer: "i", Subject: "s"}, fails: new(*domain.ConflictError)},
+		{name: "authorize", given: []domain.Event{created}, when: account.AuthorizeApplication{Grant: 3, Client: 2, Scopes: []string{"REPO_READ"}}, then: []domain.Event{authorized}},
+		{name: "authorize when shut out", given: []domain.Event{created, account.Deactivated{ID: 5}}, when: account.AuthorizeApplication{Grant: 3}, fails: new(*domain.ConflictError)},
+		{
+			name: "revoke an application", given: []domain.Event{created, authorized}, when: account.RevokeApplication{Grant: 3, Reason: account.RevokedByUser},
+			then: []domain.Event{account.ApplicationRevoked{User: 5, Grant: 3, Reason: "user"}},
+		},
+		{
+			name: "revoke an application twice", given: []domain.Event{created, authorized, account.ApplicationRevoked{User: 5, Grant: 3}},
+			when: account.RevokeApplication{Grant: 3}, fails: new(*domain.NotFoundError),
 		},
 		{
 			name: "the user of an access key", when: account.AccessKeyHolder(7, "build"),

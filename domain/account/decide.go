@@ -22,6 +22,9 @@ type State struct {
 	Erased   bool              // for ever; Inactive too, and nothing of the rest is left
 	Tokens   map[TokenID]Token // live ones; expired ones stay until they are revoked
 	SSHKeys  map[SSHKeyID]struct{}
+
+	Identities map[string]string                // subject by issuer
+	Grants     map[GrantID]domain.OAuthClientID // live ones; those of a removed client stay
 }
 
 // Token is what the decisions need of a personal access token.
@@ -54,6 +57,13 @@ func Evolve(s State, event domain.Event) State {
 	case SSHKeyRemoved:
 		s.SSHKeys = maps.Clone(s.SSHKeys)
 		delete(s.SSHKeys, e.ID)
+	case IdentityLinked:
+		s.Identities = withIdentity(s.Identities, e.Identity)
+	case ApplicationAuthorized:
+		s.Grants = withGrant(s.Grants, e.Grant, e.Client)
+	case ApplicationRevoked:
+		s.Grants = maps.Clone(s.Grants)
+		delete(s.Grants, e.Grant)
 	case Erased:
 		s = State{ID: s.ID, Type: s.Type, Inactive: true, Erased: true}
 	}
@@ -71,7 +81,8 @@ func withToken(tokens map[TokenID]Token, id TokenID, token Token) map[TokenID]To
 
 // Command is something one may ask of a user: Create, ChangeProfile, SetPassword,
 // Deactivate, Activate, Erase, CreateToken, ChangeToken,
-// RevokeToken, AddSSHKey or RemoveSSHKey.
+// RevokeToken, AddSSHKey, RemoveSSHKey, EndSessions, LinkIdentity, AuthorizeApplication or
+// RevokeApplication.
 type Command interface{ command() }
 
 // Create makes a user. Slug is derived; an empty DisplayName means the name.
@@ -165,6 +176,14 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 		return s.addSSHKey(c)
 	case RemoveSSHKey:
 		return s.removeSSHKey(c)
+	case EndSessions:
+		return one(SessionsEnded{ID: s.ID}), nil
+	case LinkIdentity:
+		return s.linkIdentity(c)
+	case AuthorizeApplication:
+		return s.authorize(c)
+	case RevokeApplication:
+		return s.revoke(c)
 	case RevokeToken:
 		if _, live := s.Tokens[c.ID]; !live {
 			return nil, noToken()

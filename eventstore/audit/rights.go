@@ -12,6 +12,7 @@ import (
 	"github.com/annal-git/annal/domain/cluster"
 	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/lfs"
+	"github.com/annal-git/annal/domain/oauth"
 	"github.com/annal-git/annal/domain/project"
 	"github.com/annal-git/annal/domain/repository"
 )
@@ -20,12 +21,13 @@ import (
 // judged when it begins, and may take long to arrive.
 const grace = time.Hour
 
-// rights is the fold of users, groups, tokens and grants: who could do what at a position.
+// rights is the fold of users, groups, tokens, applications and grants: who could do what at a position.
 type rights struct {
 	users        map[domain.UserID]*user
 	groups       map[domain.GroupID]*members
 	defaults     map[domain.ProjectID]held
 	tokens       map[account.TokenID]*token
+	grants       map[account.GrantID]*token // to applications
 	repositories map[domain.RepositoryID]domain.ProjectID
 	judged       map[judgement]error // since the last change of any right
 	command      command
@@ -74,8 +76,9 @@ func (h holdings) allows(need access.Permission, onProject domain.ProjectID, onR
 type token struct {
 	user      domain.UserID
 	scopes    []access.Permission
-	expires   int64 // 0: never
-	revokedAt int64 // 0: it was not
+	expires   int64                // 0: never
+	revokedAt int64                // 0: it was not
+	client    domain.OAuthClientID // of what an application was let do
 }
 
 // command is what the events of one command have in common.
@@ -88,7 +91,7 @@ type command struct {
 
 func newRights() *rights {
 	return &rights{
-		users: map[domain.UserID]*user{}, tokens: map[account.TokenID]*token{},
+		users: map[domain.UserID]*user{}, tokens: map[account.TokenID]*token{}, grants: map[account.GrantID]*token{},
 		groups: map[domain.GroupID]*members{}, defaults: map[domain.ProjectID]held{},
 		repositories: map[domain.RepositoryID]domain.ProjectID{}, judged: map[judgement]error{},
 	}
@@ -177,7 +180,15 @@ func (h holdings) recentlyLost(moment int64) bool {
 func (r *rights) judgeNobody(p *parsed) error {
 	switch e := p.event.(type) {
 	case account.Created:
-		if e.SetUp && string(p.who.Auth) == "setup" {
+		if e.SetUp && string(p.who.Auth) == "setup" || byProvider(p) {
+			return nil
+		}
+	case account.IdentityLinked:
+		if byProvider(p) && r.command.user == e.User {
+			return nil
+		}
+	case account.ApplicationRevoked:
+		if byApplication(p) {
 			return nil
 		}
 	case account.PasswordSet:
@@ -208,6 +219,10 @@ func (r *rights) judgeNobody(p *parsed) error {
 }
 
 func (r *rights) judgeToken(p *parsed) (scopes []access.Permission, limited bool, err error) {
+	if number, ok := strings.CutPrefix(string(p.who.Auth), "oauth:"); ok {
+		scopes, err := r.judgeApplication(p, number)
+		return scopes, true, err
+	}
 	number, ok := strings.CutPrefix(string(p.who.Auth), "token:")
 	if !ok {
 		return nil, false, nil
@@ -227,7 +242,7 @@ func (r *rights) judgeToken(p *parsed) (scopes []access.Permission, limited bool
 
 // judgeAct judges what is no push by the permission that REST asks for it.
 func (r *rights) judgeAct(p *parsed, u *user) error {
-	own := func(id domain.UserID) error {
+	if id, ok := ownAct(p); ok {
 		if id == p.who.Actor || r.command.user == id {
 			return nil
 		}
@@ -289,16 +304,8 @@ func (r *rights) judgeAct(p *parsed, u *user) error {
 		return r.need(p, u, access.Admin, 0, 0)
 	case account.Created, account.Activated, account.Deactivated, account.Erased:
 		return r.need(p, u, access.Admin, 0, 0)
-	case account.ProfileChanged:
-		return own(e.ID)
-	case account.PasswordSet:
-		return own(e.ID)
-	case account.TokenCreated:
-		return own(e.User)
-	case account.TokenChanged:
-		return own(e.User)
-	case account.TokenRevoked:
-		return own(e.User)
+	case oauth.ClientCreated, oauth.ClientChanged, oauth.ClientSecretChanged, oauth.ClientDeleted:
+		return r.need(p, u, access.SysAdmin, 0, 0)
 	}
 	return nil // existence and activity is all that can be said
 }
@@ -362,7 +369,7 @@ func (r *rights) apply(p *parsed) {
 	case access.Revoked:
 		r.user(e.User).grant(e.Target, "", p.moment)
 	default:
-		if !r.applyGroup(p) {
+		if !r.applyGroup(p) && !r.applyApplication(p) {
 			return
 		}
 	}

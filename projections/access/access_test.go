@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/account"
+	"github.com/annal-git/annal/domain/oauth"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/eventstore/eventstoretest"
 	"github.com/annal-git/annal/projections/access"
@@ -135,7 +137,26 @@ func TestErase(t *testing.T) {
 	w.must("user/2", user(2, "ada"), account.PasswordSet{ID: 2, Secret: account.Secret{Hash: "h"}},
 		account.TokenCreated{User: 2, ID: 7, Permissions: rights.OnProject, Details: account.TokenDetails{Name: "ci", Hash: []byte{1}}},
 		account.SSHKeyAdded{User: 2, ID: 8, Algorithm: "RSA", Bits: 2048, Details: account.SSHKeyDetails{Label: "ada@laptop", Key: []byte("k")}},
-		granted(2, rights.ProjectRead, rights.Target{Project: 1}))
+		granted(2, rights.ProjectRead, rights.Target{Project: 1}),
+		account.IdentityLinked{User: 2, Identity: account.Identity{Issuer: "i", Subject: "s"}})
+	known := oauth.Client{Name: "CI", RedirectURIs: []string{"https://ci"}, Scopes: []string{"REPO_READ", "REPO_WRITE"}}
+	for id := range domain.OAuthClientID(2) {
+		w.must(domain.OAuthClientStream(id), oauth.ClientCreated{ID: id, ClientID: fmt.Sprint("c", id), SecretHash: []byte{1}, Client: known})
+		for _, who := range []domain.UserID{1, 2} {
+			w.must(domain.UserStream(who), account.ApplicationAuthorized{User: who, Grant: account.GrantID(10*int64(id) + int64(who)), Client: id, Scopes: known.Scopes})
+		}
+	}
+	w.must("user/1", account.ApplicationAuthorized{User: 1, Grant: 5, Client: 0, Scopes: known.Scopes}, account.ApplicationRevoked{User: 1, Grant: 5},
+		account.SessionsEnded{ID: 1}, account.IdentityLinked{User: 1, Identity: account.Identity{Issuer: "i", Subject: "admin"}})
+	conflict(t, w.append("user/1", account.IdentityLinked{User: 1, Identity: account.Identity{Issuer: "i", Subject: "s"}}), "This account of the provider is linked to another user.")
+	conflict(t, w.append("user/1", account.ApplicationAuthorized{User: 1, Grant: 6, Client: 9, Scopes: known.Scopes}), "The application does not exist.")
+	known.Scopes = known.Scopes[:1]
+	w.must(domain.OAuthClientStream(0), oauth.ClientChanged{ID: 0, Client: known}, oauth.ClientSecretChanged{ID: 0, SecretHash: []byte{2}})
+	w.must(domain.OAuthClientStream(1), oauth.ClientDeleted{ID: 1})
+	grants, _, err := w.OAuthGrants(ctx, 1, access.Page{Limit: 10})
+	if err != nil || len(grants) != 1 || grants[0].ID != 1 || !slices.Equal(grants[0].Scopes, known.Scopes) {
+		t.Errorf("%+v, %v", grants, err)
+	}
 	erase := func(id domain.UserID) error { return eventstore.Erase(ctx, w.log, id, domain.Metadata{}, nil) }
 	conflict(t, erase(1), "The last system administrator cannot be removed.")
 	if u, err := w.UserByName(ctx, "admin"); err != nil || !u.Active {
@@ -155,6 +176,8 @@ func TestErase(t *testing.T) {
 	_, _, err = w.TokenByHash(ctx, []byte{1})
 	missing(t, err)
 	_, _, err = w.SSHKeyByKey(ctx, []byte("k"))
+	missing(t, err)
+	_, err = w.LoginByIdentity(ctx, account.Identity{Issuer: "i", Subject: "s"})
 	missing(t, err)
 	w.must("user/3", user(3, "ada"), account.SSHKeyAdded{User: 3, ID: 9, Details: account.SSHKeyDetails{Key: []byte("k")}}) // name and key are free again
 

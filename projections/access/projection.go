@@ -14,7 +14,7 @@ import (
 	"github.com/annal-git/annal/domain/account"
 )
 
-// Projection keeps the tables of users, tokens, SSH keys, groups and grants. It implements
+// Projection keeps the tables of users, tokens, SSH keys, groups, grants and applications. It implements
 // eventstore.Inline.
 type Projection struct{}
 
@@ -23,12 +23,15 @@ func (Projection) Name() string { return "access" }
 
 // Tables implements eventstore.Inline.
 func (Projection) Tables() []string {
-	return []string{"users", "tokens", "ssh_keys", "grants", "groups", "group_users", "group_groups", "memberships", "group_grants", "project_defaults"}
+	return []string{
+		"users", "tokens", "ssh_keys", "grants", "groups", "group_users", "group_groups", "memberships", "group_grants", "project_defaults",
+		"identities", "oauth_clients", "oauth_grants",
+	}
 }
 
 // Needs implements eventstore.Inline.
 func (Projection) Needs(eventType string) bool {
-	for _, prefix := range []string{"user.", "account.", "access.", "group."} {
+	for _, prefix := range []string{"user.", "account.", "access.", "group.", "oauth."} {
 		if strings.HasPrefix(eventType, prefix) {
 			return true
 		}
@@ -58,14 +61,16 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 		return exec(ctx, tx, `update users set name = $2, slug = $3, display_name = $4, email = $5 where id = $1`,
 			e.ID, p.Name, p.Slug, p.DisplayName, p.Email)
 	case account.PasswordSet:
-		return exec(ctx, tx, `update users set password_hash = nullif($2, ''), password_version = $3 where id = $1`,
+		return exec(ctx, tx, `update users set password_hash = nullif($2, ''), password_version = $3, session_epoch = $3 where id = $1`,
 			e.ID, e.Secret.Hash, recorded.Position)
 	case account.Erased:
 		return erase(ctx, tx, e.ID, recorded.Position)
 	case account.Activated:
 		return exec(ctx, tx, `update users set active = true where id = $1`, e.ID)
 	case account.Deactivated:
-		return deactivate(ctx, tx, e.ID)
+		return deactivate(ctx, tx, e.ID, recorded.Position)
+	case account.SessionsEnded:
+		return exec(ctx, tx, `update users set session_epoch = $2 where id = $1`, e.ID, recorded.Position)
 	case account.TokenCreated:
 		if len(e.Details.Hash) == 0 {
 			return nil // erased: the token opens nothing any more
@@ -82,16 +87,18 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 	case account.SSHKeyRemoved:
 		return removeSSHKey(ctx, tx, e)
 	}
-	if handled, err := applyGrant(ctx, tx, recorded.Event); handled {
-		return err
+	for _, apply := range []func(context.Context, pgx.Tx, domain.Recorded) (bool, error){applyGrant, applyLogin} {
+		if handled, err := apply(ctx, tx, recorded); handled {
+			return err
+		}
 	}
 	return applyGroup(ctx, tx, recorded.Event)
 }
 
 // applyGrant moves the tables of grants, if the event is about one.
-func applyGrant(ctx context.Context, tx pgx.Tx, event domain.Event) (handled bool, err error) {
+func applyGrant(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) (handled bool, err error) {
 	var lost access.Permission
-	switch e := event.(type) {
+	switch e := recorded.Event.(type) {
 	case access.Granted:
 		level, target := address(e.Target)
 		lost, err = e.Old, exec(ctx, tx, `
@@ -127,10 +134,10 @@ func applyGrant(ctx context.Context, tx pgx.Tx, event domain.Event) (handled boo
 	return true, err
 }
 
-func deactivate(ctx context.Context, tx pgx.Tx, id domain.UserID) error {
+func deactivate(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) error {
 	var administrator bool
 	err := tx.QueryRow(ctx, `
-		update users u set active = false where id = $1 returning `+administers, id).Scan(&administrator)
+		update users u set active = false, session_epoch = $2 where id = $1 returning `+administers, id, position).Scan(&administrator)
 	if err != nil || !administrator {
 		return err
 	}
@@ -140,10 +147,10 @@ func deactivate(ctx context.Context, tx pgx.Tx, id domain.UserID) error {
 // erase leaves of a user what a rebuild would: a number under a made-up name. The new
 // version of the password makes nodes forget what they remember of it.
 func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) error {
-	if err := deactivate(ctx, tx, id); err != nil {
+	if err := deactivate(ctx, tx, id, position); err != nil {
 		return err
 	}
-	for _, table := range []string{"tokens", "group_users", "memberships"} {
+	for _, table := range []string{"tokens", "group_users", "memberships", "identities", "oauth_grants"} {
 		if err := exec(ctx, tx, `delete from `+table+` where user_id = $1`, id); err != nil {
 			return err
 		}
@@ -230,6 +237,10 @@ func refusal(err error, recorded domain.Recorded) error {
 			return domain.Conflict("name", "The group does not exist.")
 		case broken.ConstraintName == "ssh_keys_fingerprint":
 			return domain.Conflict("text", "This SSH key has already been added to Annal.")
+		case broken.ConstraintName == "identities_pkey", broken.ConstraintName == "identities_user":
+			return domain.Conflict("", "This account of the provider is linked to another user.")
+		case strings.HasSuffix(broken.ConstraintName, "_client_fkey"):
+			return domain.Conflict("", "The application does not exist.")
 		case broken.ConstraintName == "users_set_up":
 			return domain.Conflict("", "Annal has been set up already.")
 		case strings.HasSuffix(broken.ConstraintName, "_user_id_fkey"):

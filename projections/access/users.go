@@ -30,6 +30,7 @@ type Login struct {
 	Licensed        bool   // holds a global permission, of which LICENSED_USER is the weakest
 	PasswordHash    string // PHC string; "" if the user has no password
 	PasswordVersion int64  // changes whenever the password does
+	SessionEpoch    int64  // changes whenever the user's sessions end
 }
 
 // Querier is a pool or a transaction.
@@ -80,22 +81,11 @@ func (r *Reader) UserBySlug(ctx context.Context, slug string) (User, error) {
 // The error is a *domain.NotFoundError if there is none.
 func (r *Reader) LoginByName(ctx context.Context, name string) (Login, error) {
 	return one(ctx, r.db, func(row pgx.CollectableRow) (l Login, err error) {
-		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordHash, &l.PasswordVersion)
+		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordHash, &l.PasswordVersion, &l.SessionEpoch)
 		return l, err
 	}, noUser(name), `
-		select `+userColumns+`, `+licensedColumn+`, coalesce(u.password_hash, ''), u.password_version
+		select `+userColumns+`, `+licensedColumn+`, coalesce(u.password_hash, ''), u.password_version, u.session_epoch
 		from users u where lower(u.name) = lower($1)`, name)
-}
-
-// LoginByID finds what is needed to judge whether a user may log in, by his number. The error
-// is a *domain.NotFoundError if there is none.
-func (r *Reader) LoginByID(ctx context.Context, id domain.UserID) (Login, error) {
-	return one(ctx, r.db, func(row pgx.CollectableRow) (l Login, err error) {
-		err = row.Scan(&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordHash, &l.PasswordVersion)
-		return l, err
-	}, noUser(fmt.Sprint(id)), `
-		select `+userColumns+`, `+licensedColumn+`, coalesce(u.password_hash, ''), u.password_version
-		from users u where u.id = $1`, id)
 }
 
 // HasAdministrator reports whether somebody has ever been made system
