@@ -43,10 +43,10 @@ func applyLogin(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) (handl
 
 // loginColumns are those of a user whom something else than a password names; the password's
 // hash is left out.
-const loginColumns = userColumns + `, ` + licensedColumn + `, u.session_epoch`
+const loginColumns = userColumns + `, ` + licensedColumn + `, u.password_version, u.session_epoch`
 
 func (l *Login) fields() []any {
-	return []any{&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.SessionEpoch}
+	return []any{&l.ID, &l.Name, &l.Slug, &l.DisplayName, &l.Email, &l.Type, &l.Active, &l.Licensed, &l.PasswordVersion, &l.SessionEpoch}
 }
 
 func scanLogin(row pgx.CollectableRow) (l Login, err error) {
