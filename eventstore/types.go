@@ -8,6 +8,7 @@ import (
 	"github.com/annal-git/annal/domain/group"
 	"github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/project"
+	"github.com/annal-git/annal/domain/ratelimit"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
 )
@@ -80,6 +81,10 @@ func Types() *Registry {
 	Register[lfs.Locked](r)
 	Register[lfs.Unlocked](r)
 	Register[lfs.SettingsChanged](r)
+
+	Register[ratelimit.SettingsChanged](r)
+	Register[ratelimit.UsersSet](r)
+	Register[ratelimit.UserReset](r)
 
 	return r
 }
