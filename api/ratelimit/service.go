@@ -14,6 +14,7 @@ import (
 
 const (
 	settleTimeout = 2 * time.Second        // of one question to the database
+	onTheWay      = 25 * time.Millisecond  // that the question may be, so that nobody waits longer than he was told
 	settleAtOnce  = 4096                   // callers in one question
 	recordEvery   = time.Second            // refusals; roughly
 	sweepEvery    = time.Minute            // roughly
@@ -118,20 +119,21 @@ func settle[K comparable](ctx context.Context, l *Limiter, t *table[K], list []d
 }
 
 func settlePart[K comparable](ctx context.Context, l *Limiter, t *table[K], part []due[K], name func(K) string) error {
+	asked := l.config.Now()
 	places := make(map[string]int, len(part)) // one bucket may have been forgotten and made anew
 	uses := make([]shared.Use, 0, len(part))
 	for _, d := range part {
 		key := name(d.bucket.key)
 		if at, again := places[key]; again {
 			uses[at].Tokens += d.spent
+			uses[at].Ago = max(uses[at].Ago, asked.Sub(d.since)+onTheWay)
 			continue
 		}
 		places[key] = len(uses)
-		uses = append(uses, shared.Use{Key: key, Limit: d.limit, Tokens: d.spent})
+		uses = append(uses, shared.Use{Key: key, Limit: d.limit, Tokens: d.spent, Ago: max(asked.Sub(d.since), 0) + onTheWay})
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	asked := l.config.Now()
 	balances, err := l.config.Ledger.Settle(ctx, uses)
 	if err != nil {
 		return err

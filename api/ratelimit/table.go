@@ -23,6 +23,7 @@ type bucket[K comparable] struct {
 	key     K
 	limit   domain.Limit
 	spent   float64   // tokens that were given and not settled
+	since   time.Time // when the first of them was given
 	refused int64     // requests that were refused and not recorded
 	last    time.Time // when one was refused
 	touched bool      // it is in the list
@@ -44,6 +45,9 @@ func (t *table[K]) take(key K, limit domain.Limit, now time.Time) (wait time.Dur
 	if wait = b.Take(now, limit); wait > 0 {
 		b.refused, b.last = b.refused+1, now
 	} else {
+		if b.spent == 0 {
+			b.since = now
+		}
 		b.spent++
 	}
 	if !b.touched && len(t.touched) < t.most {
@@ -71,6 +75,7 @@ type due[K comparable] struct {
 	bucket  *bucket[K]
 	limit   domain.Limit
 	spent   float64
+	since   time.Time
 	refused int64
 	last    time.Time
 }
@@ -83,7 +88,7 @@ func (t *table[K]) collect() []due[K] {
 	defer t.mu.Unlock()
 	list := make([]due[K], len(t.touched))
 	for i, b := range t.touched {
-		list[i] = due[K]{b, b.limit, min(b.spent, float64(b.limit.Capacity+b.limit.FillRate)), b.refused, b.last}
+		list[i] = due[K]{b, b.limit, min(b.spent, float64(b.limit.Capacity+b.limit.FillRate)), b.since, b.refused, b.last}
 		b.spent, b.refused, b.touched = 0, 0, false
 	}
 	t.touched = t.touched[:0]
@@ -93,11 +98,16 @@ func (t *table[K]) collect() []due[K] {
 	return list
 }
 
-// settled takes over what is left in a bucket, as of a moment.
+// settled takes over what is left in a bucket, as of a moment. There is never more than this
+// node believes: the others only take.
 func (t *table[K]) settled(b *bucket[K], left float64, asOf time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b.Tokens, b.At = left-b.spent, asOf
+	shared := domain.Bucket{Tokens: left - b.spent, At: asOf}
+	shared.Fill(b.At, b.limit)
+	if b.Fill(asOf, b.limit); shared.Tokens < b.Tokens {
+		b.Bucket = shared
+	}
 }
 
 // unsettled takes back that uses were told.
@@ -105,6 +115,9 @@ func (t *table[K]) unsettled(list []due[K]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, d := range list {
+		if d.bucket.spent == 0 || d.since.Before(d.bucket.since) {
+			d.bucket.since = d.since
+		}
 		d.bucket.spent += d.spent
 		if !d.bucket.touched && len(t.touched) < t.most {
 			d.bucket.touched, t.touched = true, append(t.touched, d.bucket)

@@ -31,6 +31,19 @@ func (b *Bucket) Fill(now time.Time, l Limit) {
 	b.Tokens = min(b.Tokens, most) // or it was larger once
 }
 
+// Settle takes tokens that were given without asking, the first of them some time ago, and what
+// has come back since then: a bucket that was full then is not full now. projections/ratelimit
+// does the same in SQL.
+func (b *Bucket) Settle(now time.Time, l Limit, tokens float64, ago time.Duration) {
+	first := now.Add(-ago)
+	if !b.At.IsZero() && b.At.After(first) {
+		first = b.At // it was settled meanwhile
+	}
+	b.Fill(first, l)
+	b.Tokens -= tokens
+	b.Fill(now, l)
+}
+
 // Take takes a token, or returns how long it is until there is one.
 func (b *Bucket) Take(now time.Time, l Limit) (wait time.Duration) {
 	b.Fill(now, l)

@@ -25,28 +25,33 @@ type Use struct {
 	Key    string // that all nodes call him by
 	Limit  ratelimit.Limit
 	Tokens float64
+	Ago    time.Duration // since the first of them was given
 }
 
 // Settle takes uses off the balances, each of a caller of its own, and returns what is left in
-// their order. The database's clock fills the buckets.
+// their order, as ratelimit.Bucket.Settle computes it. The database's clock fills the buckets.
 func (l *Ledger) Settle(ctx context.Context, uses []Use) (balances []float64, err error) {
 	keys, tokens := make([]string, len(uses)), make([]float64, len(uses))
+	ages := make([]float64, len(uses))
 	capacities, rates := make([]int, len(uses)), make([]int, len(uses))
 	places := make(map[string]int, len(uses))
 	for i, u := range uses {
+		ages[i] = u.Ago.Seconds()
 		keys[i], tokens[i], capacities[i], rates[i] = u.Key, u.Tokens, u.Limit.Capacity, u.Limit.FillRate
 		places[u.Key] = i
 	}
 	// In order of keys, so that two nodes do not wait for each other.
 	rows, err := l.pool.Query(ctx, `
+		with used as (
+			select * from unnest($1::text[], $2::float8[], $3::float8[], $4::int[], $5::int[]) as u (key, tokens, ago, capacity, fill_rate)
+		)
 		insert into balances as b (key, tokens, at, capacity, fill_rate)
-		select key, capacity - used, clock_timestamp(), capacity, rate
-		from unnest($1::text[], $2::float8[], $3::int[], $4::int[]) as u (key, used, capacity, rate) order by key collate "C"
-		on conflict (key) do update set
-			tokens = least(excluded.capacity,
-				b.tokens + excluded.fill_rate * greatest(extract(epoch from clock_timestamp() - b.at), 0)) - (excluded.capacity - excluded.tokens),
-			at = greatest(b.at, clock_timestamp()), capacity = excluded.capacity, fill_rate = excluded.fill_rate
-		returning key, tokens`, keys, tokens, capacities, rates)
+		select key, least(capacity, capacity - tokens + fill_rate * ago), clock_timestamp(), capacity, fill_rate from used order by key collate "C"
+		on conflict (key) do update set (tokens, at, capacity, fill_rate) = (
+			select least(u.capacity, least(u.capacity, b.tokens + u.fill_rate * (passed - least(u.ago, passed))) - u.tokens + u.fill_rate * least(u.ago, passed)),
+				greatest(b.at, clock_timestamp()), u.capacity, u.fill_rate
+			from used u, greatest(extract(epoch from clock_timestamp() - b.at)::float8, 0) passed where u.key = b.key)
+		returning key, tokens`, keys, tokens, ages, capacities, rates)
 	if err != nil {
 		return nil, fmt.Errorf("settle rate limits: %w", err)
 	}

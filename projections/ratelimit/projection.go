@@ -50,6 +50,8 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) (err error)
 	case account.Erased:
 		_, err = tx.Exec(ctx, `delete from rate_limit_users where user_id = $1`, e.ID)
 		return err // nobody logs in as him
+	default:
+		return nil
 	}
 	if err != nil {
 		return err
