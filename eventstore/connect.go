@@ -14,7 +14,7 @@ import (
 
 // schemas is where names without a schema are looked for. A rebuild of a projection
 // puts its own schema in front.
-const schemas = `log, refs, catalog, access, rules, gpgkeys, lfs, projections, activity, refhistory, reposearch, public`
+const schemas = `log, refs, catalog, access, rules, gpgkeys, lfs, ratelimit, projections, activity, refhistory, reposearch, public`
 
 // readBuffer is how much is taken from a connection at once, in bytes, if it is there.
 const readBuffer = 64 << 10

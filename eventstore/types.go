@@ -9,6 +9,7 @@ import (
 	"github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/oauth"
 	"github.com/annal-git/annal/domain/project"
+	"github.com/annal-git/annal/domain/ratelimit"
 	"github.com/annal-git/annal/domain/repository"
 	"github.com/annal-git/annal/domain/rules"
 )
@@ -89,6 +90,10 @@ func Types() *Registry {
 	Register[oauth.ClientChanged](r)
 	Register[oauth.ClientSecretChanged](r)
 	Register[oauth.ClientDeleted](r)
+
+	Register[ratelimit.SettingsChanged](r)
+	Register[ratelimit.UsersSet](r)
+	Register[ratelimit.UserReset](r)
 
 	return r
 }

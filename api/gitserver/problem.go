@@ -9,6 +9,7 @@ import (
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/pktline"
@@ -33,7 +34,10 @@ func Explain(err error) Problem {
 	var invalid *domain.InvalidError
 	var conflict *domain.ConflictError
 	var unavailable *store.UnavailableError
+	var exceeded *ratelimit.ExceededError
 	switch {
+	case errors.As(err, &exceeded):
+		return Problem{Status: http.StatusTooManyRequests, Message: exceeded.Error()}
 	case errors.Is(err, ErrUnauthenticated):
 		return Problem{Status: http.StatusUnauthorized, Message: "Authentication required."}
 	case errors.Is(err, ErrForbidden):

@@ -19,6 +19,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/eventstore"
@@ -31,6 +32,7 @@ import (
 type Config struct {
 	Log         *eventstore.Log
 	Gate        *permission.Gate
+	Rates       *ratelimit.Limiter // nil lets all requests through
 	Credentials *credentials.Authenticator
 	Index       *index.Reader
 	Objects     *objects.Store
@@ -155,6 +157,9 @@ func (v *visit) enter(need rights.Permission, oid string) error {
 	v.asker = permission.Asker{Kind: "http", Proof: authorization, Find: func(context.Context) (credentials.Caller, error) {
 		return v.handler.Credentials.Authenticate(v.Request())
 	}}
+	if oid == "" { // what links lead to was asked for in a batch
+		v.asker.Admit = v.handler.Rates.Once(v.address())
+	}
 	if text, ok := grantOf(authorization); ok {
 		g, ok := v.handler.signer.read(text)
 		if !ok || (oid != "") != (g.OID != "") || oid != g.OID {
@@ -221,6 +226,9 @@ func ours(err error) bool {
 // it, or else a new one.
 func (h *Handler) pass(ctx context.Context, asker permission.Asker, name gitserver.Name, need rights.Permission) (*permission.Pass, error) {
 	if pass := h.Gate.Remembered(asker, name.Project, name.Repo, need); pass != nil {
+		if err := asker.Admitted(pass.Caller); err != nil {
+			return nil, err
+		}
 		if err := h.Log.Fresh(ctx, nil); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/annal-git/annal/api/gitserver"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/domain"
 	domainlfs "github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/gitfs/admission"
@@ -60,7 +61,10 @@ func (v *visit) fail(err error) error {
 		return nil // a part of an object, which the client knows not to be the whole
 	}
 	var busy *admission.BusyError
+	var exceeded *ratelimit.ExceededError
 	switch {
+	case errors.As(err, &exceeded):
+		exceeded.SetHeaders(header)
 	case errors.As(err, &busy):
 		header.Set(echo.HeaderRetryAfter, strconv.Itoa(int(busy.RetryAfter.Seconds())))
 	case p.Retry:

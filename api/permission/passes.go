@@ -28,6 +28,18 @@ type Asker struct {
 	Kind, Proof string
 	// Find finds him. Its errors are those of Authenticator.
 	Find func(ctx context.Context) (credentials.Caller, error)
+	// Admit, if set, is told who asks as soon as that is known, perhaps more than once; its
+	// error is the answer. Of somebody who has not logged in it is not told before he is let
+	// through: clients ask without a log-in first, and are asked for one.
+	Admit func(credentials.Caller) error
+}
+
+// Admitted asks Admit.
+func (a Asker) Admitted(caller credentials.Caller) error {
+	if a.Admit == nil {
+		return nil
+	}
+	return a.Admit(caller)
 }
 
 // Pass is a verdict: this caller may do this with this repository, unless something has
@@ -90,14 +102,22 @@ func (g *Gate) Holds(p *Pass) bool {
 }
 
 // Judge finds out who asks, and judges whether he may do something with a repository.
-// Errors are those of asker.Find and Judge.Repository.
+// Errors are those of asker.Find, asker.Admit and Judge.Repository.
 func (g *Gate) Judge(ctx context.Context, asker Asker, project, slug string, need rights.Permission) (*Pass, error) {
 	since := g.log.KnownHead()
 	caller, err := asker.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if !caller.Anonymous() {
+		if err := asker.Admitted(caller); err != nil {
+			return nil, err
+		}
+	}
 	found, err := g.judge.Repository(ctx, caller, project, slug, need)
+	if err == nil && caller.Anonymous() {
+		err = asker.Admitted(caller)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
+	limiter "github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/api/status"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
@@ -26,6 +27,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/lfs"
+	"github.com/annal-git/annal/projections/ratelimit"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -59,7 +61,9 @@ type Config struct {
 	Rules       *rules.Reader
 	GPGKeys     *gpgkeys.Reader
 	LFS         *lfs.Reader
-	Refusals    Refusals // nil: nobody is told
+	RateLimits  *ratelimit.Reader
+	Limiter     *limiter.Limiter // nil lets all requests through
+	Refusals    Refusals         // nil: nobody is told
 
 	// LicensedUsers is how many users may be able to log in; 0 for any number.
 	LicensedUsers int
@@ -111,7 +115,7 @@ func New(config Config) *API {
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
 		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
 		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(), a.lfsRoutes(),
-		a.sessionRoutes(), a.oauthRoutes(),
+		a.sessionRoutes(), a.oauthRoutes(), a.rateLimitRoutes(),
 		a.documentRoutes(),
 	} {
 		a.routes = append(a.routes, routes...)

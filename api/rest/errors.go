@@ -12,6 +12,7 @@ import (
 
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
 	"github.com/annal-git/annal/gitfs/store"
@@ -45,6 +46,7 @@ var missing = map[string]string{
 	"tag":        "com.atlassian.bitbucket.repository.NoSuchTagException",
 	"commit":     "com.atlassian.bitbucket.commit.NoSuchCommitException",
 	"rule":       "com.atlassian.bitbucket.NoSuchEntityException",
+	"rateLimit":  "com.atlassian.bitbucket.NoSuchEntityException",
 	"lfs":        "com.atlassian.bitbucket.NoSuchEntityException",
 	"position":   "com.atlassian.bitbucket.NoSuchEntityException",
 	"path":       "com.atlassian.bitbucket.content.NoSuchPathException",
@@ -99,8 +101,11 @@ func answerFor(err error) (status int, body any) {
 		unmapped  *echo.HTTPError
 		notNow    *domain.UnavailableError
 		unread    *store.UnavailableError
+		exceeded  *ratelimit.ExceededError
 	)
 	switch {
+	case errors.As(err, &exceeded):
+		return http.StatusTooManyRequests, envelope("", exceeded.Error(), "")
 	case errors.As(err, &invalid):
 		exception := ""
 		if invalid.Field == "" {
@@ -171,6 +176,10 @@ func (a *API) answerError(err error, c echo.Context) {
 	status, body := answerFor(err)
 	if status >= http.StatusInternalServerError && !errors.Is(err, errPanic) && !errors.Is(err, context.Canceled) {
 		a.Logger.ErrorContext(c.Request().Context(), "request failed", "request", c.Response().Header().Get(headerRequestID), "error", err)
+	}
+	var exceeded *ratelimit.ExceededError
+	if errors.As(err, &exceeded) {
+		exceeded.SetHeaders(c.Response().Header())
 	}
 	if status == http.StatusServiceUnavailable {
 		c.Response().Header().Set(echo.HeaderRetryAfter, "5")

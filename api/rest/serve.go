@@ -130,9 +130,13 @@ func (a *API) serve(r route) echo.HandlerFunc {
 				}
 			}
 		}
+		address := a.ClientAddress(ec.Request())
+		if err := a.Limiter.Take(caller, address); err != nil {
+			return err
+		}
 		id := header.Get(headerRequestID)
 		return r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{
-			Actor: caller.User.ID, Auth: caller.Auth, Address: a.ClientAddress(ec.Request()), RequestID: id, Correlation: id,
+			Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id,
 		}})
 	}
 }

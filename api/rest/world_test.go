@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annal-git/annal/api/credentials"
+	limiter "github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/api/rest"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
@@ -36,6 +37,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/lfs"
+	"github.com/annal-git/annal/projections/ratelimit"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -79,8 +81,10 @@ type world struct {
 	pool *pgxpool.Pool
 	api  *rest.API
 	home string // the shared home
-	tree tree.Config
-	now  time.Time
+
+	limiter *limiter.Limiter
+	tree    tree.Config
+	now     time.Time
 }
 
 // snapshots shows the refs projection's snapshots as the Git room's.
@@ -119,7 +123,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
 	log, pool := eventstoretest.Log(t, eventstore.Options{
-		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}},
+		Inline: []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}, ratelimit.Projection{}},
 	})
 	current := refs.NewReader(pool, log, 1<<20)
 	log.Arbitrate(refs.NewArbiter(current))
@@ -139,6 +143,7 @@ func newWorld(t *testing.T) *world {
 			account.PasswordSet{ID: id, Secret: account.Secret{Hash: hashes()[name]}},
 			rights.Granted{User: id, Permission: globals[name]})
 	}
+	w.limiter = limiter.New(limiter.Config{Log: log, Rules: ratelimit.NewReader(pool), Ledger: ratelimit.NewLedger(pool), Now: func() time.Time { return w.now }})
 	ssh, _ := url.Parse("ssh://git@git.example.com:7999")
 	objects, config := gitfstest.NewStore(t)
 	w.home = config.SharedHome
@@ -149,6 +154,7 @@ func newWorld(t *testing.T) *world {
 		Version: "9.4.16", DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(1700000000, 0),
 		ServerID: "server",
 		Now:      func() time.Time { return w.now }, Rules: rules.NewReader(pool), GPGKeys: gpgkeys.NewReader(pool), LFS: lfs.NewReader(pool),
+		RateLimits: ratelimit.NewReader(pool), Limiter: w.limiter,
 	})
 	w.ok(owner, "POST", "/rest/api/1.0/projects", `{"key":"prj","name":"Project"}`, 201)
 	w.ok(owner, "POST", "/rest/api/1.0/projects/PRJ/repos", `{"name":"repo","scmId":"git"}`, 201)

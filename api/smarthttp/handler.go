@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/annal-git/annal/api/gitserver"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/gitfs/admission"
 	"github.com/annal-git/annal/gitfs/pktline"
 	"github.com/annal-git/annal/gitfs/protocol"
@@ -303,6 +304,10 @@ func (h *Handler) fail(c echo.Context, err error) error {
 	}
 	if problem.Status == http.StatusUnauthorized {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="Annal"`)
+	}
+	var exceeded *ratelimit.ExceededError
+	if errors.As(err, &exceeded) {
+		exceeded.SetHeaders(c.Response().Header())
 	}
 	if problem.Retry {
 		c.Response().Header().Set(echo.HeaderRetryAfter, "5")

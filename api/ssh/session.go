@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/gitfs/protocol"
 )
 
@@ -137,13 +139,25 @@ func (s *session) execute(e *Exec, line string) (name string, exit int) {
 	e.Arguments = arguments
 	if err := command(s.ctx, e); err != nil {
 		server.fail(s.ctx, e, err)
-		return name, failed
+		return name, exitCode(err)
 	}
 	return name, 0
 }
 
-// failed is the exit code of whatever did not work.
-const failed = 1
+// Exit codes of what did not work: for good, or because it was asked for too often
+// (EX_TEMPFAIL of sysexits.h).
+const (
+	failed   = 1
+	tooOften = 75
+)
+
+func exitCode(err error) int {
+	var exceeded *ratelimit.ExceededError
+	if errors.As(err, &exceeded) {
+		return tooOften
+	}
+	return failed
+}
 
 // greet tells somebody who looks for a shell who he is.
 func (s *session) greet(e *Exec) int {

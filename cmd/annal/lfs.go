@@ -10,6 +10,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/lfs"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/gitfs/admission"
@@ -24,7 +25,7 @@ func (p lfsPart) Mount(e *echo.Echo) { p.handler.Register(e.Group("/scm")) }
 
 // openLFS makes what answers Git LFS. Transfers have turns of their own: they take long, and
 // fetches and pushes need not wait for them.
-func (n *node) openLFS(gate *permission.Gate, who *credentials.Authenticator) (*lfs.Handler, error) {
+func (n *node) openLFS(gate *permission.Gate, who *credentials.Authenticator, rates *ratelimit.Limiter) (*lfs.Handler, error) {
 	secret, err := lfs.Secret(n.settings.keysDir())
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (n *node) openLFS(gate *permission.Gate, who *credentials.Authenticator) (*
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "annal_lfs_transfers_waiting", Help: "Transfers of Git LFS objects that wait for their turn."},
 			func() float64 { _, waiting := turns.Load(); return float64(waiting) }))
 	return lfs.New(lfs.Config{
-		Log: n.events, Gate: gate, Credentials: who, Index: index.NewReader(n.pool),
+		Log: n.events, Gate: gate, Rates: rates, Credentials: who, Index: index.NewReader(n.pool),
 		Objects: objects.Open(n.settings.SharedHome, nodeName(), nil), Admission: turns,
 		Secret: secret, BaseURL: n.settings.BaseURL, MaxObject: l.MaxLFSObject << 20, Idle: l.ClientIdle, Logger: n.log,
 		Observe: func(direction string, moved int64, err error) {
@@ -58,7 +59,7 @@ func (n *node) openLFS(gate *permission.Gate, who *credentials.Authenticator) (*
 }
 
 // lfsAuthenticate answers git-lfs-authenticate: it sends the client on to HTTP.
-func lfsAuthenticate(handler *lfs.Handler, who *credentials.Authenticator) ssh.Command {
+func lfsAuthenticate(handler *lfs.Handler, who *credentials.Authenticator, rates *ratelimit.Limiter) ssh.Command {
 	usage := &ssh.UsageError{Usage: "git-lfs-authenticate '<project>/<repository>.git' download|upload"}
 	return func(ctx context.Context, e *ssh.Exec) error {
 		if len(e.Arguments) < 2 || len(e.Arguments) > 3 { // the third is an oid that old clients send
@@ -68,7 +69,9 @@ func lfsAuthenticate(handler *lfs.Handler, who *credentials.Authenticator) ssh.C
 		if !ok {
 			return domain.NotFound("repository", "There is no repository by that name.")
 		}
-		answer, user, known, err := handler.Authenticate(ctx, sshAsker(e.Key, who), name, e.Arguments[1])
+		asker := sshAsker(e.Key, who)
+		asker.Admit = rates.Once(e.Address)
+		answer, user, known, err := handler.Authenticate(ctx, asker, name, e.Arguments[1])
 		e.User = user
 		if err != nil {
 			return err

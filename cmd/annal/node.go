@@ -17,6 +17,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/api/rest"
 	"github.com/annal-git/annal/api/setup"
 	"github.com/annal-git/annal/api/site"
@@ -40,6 +41,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/lfs"
+	ratelimits "github.com/annal-git/annal/projections/ratelimit"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
@@ -121,6 +123,10 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	rates := ratelimit.New(ratelimit.Config{Log: n.events, Rules: ratelimits.NewReader(n.pool), Ledger: ratelimits.NewLedger(n.pool), Logger: n.log, Metrics: n.metrics})
+	if err := rates.Refresh(ctx); err != nil {
+		return err
+	}
 	commits, agent := revwalk.NewCache(commitCacheBytes), "annal/"+version
 	archives := archive.NewArchiver(n.objects)
 	api := rest.New(rest.Config{
@@ -128,6 +134,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives, Tagger: annotate.New(n.objects),
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
 		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg, LFS: lfs.NewReader(n.pool),
+		RateLimits: ratelimits.NewReader(n.pool), Limiter: rates,
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
 		BaseURL: baseURL, SSHURL: sshURL, SSHFingerprint: sshFingerprint, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
 	})
@@ -138,17 +145,18 @@ func (n *node) open(ctx context.Context) (err error) {
 	warm := newWarmer(upload, n.objects, current, n.log)
 	n.workers = workers.NewGroup(n.log)
 	n.workers.Start(ctx, warm)
+	n.workers.Start(ctx, rates)
 	engine := gitserver.Engine{
 		Store: n.objects, Upload: upload, Archives: archives, Gate: n.settings.Limits.gate(n.metrics),
 		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
-	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, warm.pushed}
-	large, err := n.openLFS(open.gate, who)
+	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, rates, warm.pushed}
+	large, err := n.openLFS(open.gate, who, rates)
 	if err != nil {
 		return err
 	}
 	if sshURL != nil {
-		n.ssh = n.sshServer(engine, open, who, map[string]ssh.Command{"git-lfs-authenticate": lfsAuthenticate(large, who)})
+		n.ssh = n.sshServer(engine, open, who, map[string]ssh.Command{"git-lfs-authenticate": lfsAuthenticate(large, who, rates)})
 	}
 	git := smarthttp.New(smarthttp.Config{
 		Repositories: overHTTP{open, who}, Engine: engine, Log: n.log, MaxFetchRequest: n.settings.Limits.MaxFetchRequest << 20, Idle: n.settings.Limits.ClientIdle,

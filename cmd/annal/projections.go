@@ -19,6 +19,7 @@ import (
 	"github.com/annal-git/annal/projections/catalog"
 	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/lfs"
+	"github.com/annal-git/annal/projections/ratelimit"
 	"github.com/annal-git/annal/projections/refhistory"
 	"github.com/annal-git/annal/projections/refs"
 	"github.com/annal-git/annal/projections/reposearch"
@@ -28,7 +29,7 @@ import (
 
 // inlineProjections move in the transaction that appends an event.
 func inlineProjections() []eventstore.Inline {
-	return []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}}
+	return []eventstore.Inline{catalog.Projection{}, access.Projection{}, rules.Projection{}, gpgkeys.Projection{}, lfs.Projection{}, ratelimit.Projection{}}
 }
 
 // followers follow the log, each on runners of its own.

@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/ratelimit"
 	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
@@ -33,6 +34,7 @@ type repositories struct {
 	judge     permission.Judge
 	refusals  *refusals
 	snapshots snapshots
+	rates     *ratelimit.Limiter
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
 
@@ -86,6 +88,7 @@ func sshAsker(key []byte, who *credentials.Authenticator) permission.Asker {
 // open finds a repository. For a caller who has been here before, one question to the log
 // answers whether he still may and whether the refs have moved.
 func (r repositories) open(ctx context.Context, asker permission.Asker, from origin, project, slug string, write bool) (*gitserver.Access, error) {
+	asker.Admit = r.rates.Once(from.address)
 	need := access.RepoRead
 	if write {
 		need = access.RepoWrite
@@ -138,6 +141,9 @@ func (r repositories) open(ctx context.Context, asker permission.Asker, from ori
 // it holds, or else a new pass alone.
 func (r repositories) pass(ctx context.Context, asker permission.Asker, project, slug string, need access.Permission) (*permission.Pass, *gitfs.Snapshot, error) {
 	if pass := r.gate.Remembered(asker, project, slug, need); pass != nil {
+		if err := asker.Admitted(pass.Caller); err != nil {
+			return nil, nil, err
+		}
 		snapshot, err := r.snapshots.Snapshot(ctx, pass.Repository)
 		var missing *domain.NotFoundError
 		switch {

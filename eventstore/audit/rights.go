@@ -14,6 +14,7 @@ import (
 	"github.com/annal-git/annal/domain/lfs"
 	"github.com/annal-git/annal/domain/oauth"
 	"github.com/annal-git/annal/domain/project"
+	"github.com/annal-git/annal/domain/ratelimit"
 	"github.com/annal-git/annal/domain/repository"
 )
 
@@ -300,7 +301,8 @@ func (r *rights) judgeAct(p *parsed, u *user) error {
 		return r.needToGrant(p, u, e.Target)
 	case access.DefaultChanged:
 		return r.needToGrant(p, u, access.Target{Project: e.Project})
-	case group.Created, group.Renamed, group.MembersAdded, group.MembersRemoved, group.Deleted:
+	case group.Created, group.Renamed, group.MembersAdded, group.MembersRemoved, group.Deleted,
+		ratelimit.SettingsChanged, ratelimit.UsersSet, ratelimit.UserReset:
 		return r.need(p, u, access.Admin, 0, 0)
 	case account.Created, account.Activated, account.Deactivated, account.Erased:
 		return r.need(p, u, access.Admin, 0, 0)

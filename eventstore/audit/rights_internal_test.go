@@ -6,10 +6,12 @@ import (
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/lfs"
+	"github.com/annal-git/annal/domain/ratelimit"
 )
 
-// Large files, locks and their settings take the permission that their API asks for.
-func TestRightsToLFS(t *testing.T) {
+// Large files, locks and their settings, and rate limits, take the permission that their API asks
+// for.
+func TestRightsToActs(t *testing.T) {
 	t.Parallel()
 	const id domain.RepositoryID = 7
 	lock := lfs.Lock{ID: 1, Repository: id, Path: "a", Owner: 2}
@@ -25,6 +27,9 @@ func TestRightsToLFS(t *testing.T) {
 		{lfs.Unlocked{Lock: lock, Forced: true}, lfs.Stream(id), access.RepoAdmin},
 		{lfs.SettingsChanged{Target: target, Settings: lfs.Settings{Off: true}}, target.Stream(), access.RepoAdmin},
 		{lfs.SettingsChanged{Target: target, Settings: lfs.Settings{Quota: 1}}, target.Stream(), access.SysAdmin},
+		{ratelimit.SettingsChanged{}, ratelimit.Stream, access.Admin},
+		{ratelimit.UsersSet{Users: []domain.UserID{2}, Own: ratelimit.Own{Exempt: true}}, ratelimit.Stream, access.Admin},
+		{ratelimit.UserReset{User: 2}, ratelimit.Stream, access.Admin},
 	} {
 		for _, has := range []access.Permission{access.RepoRead, access.RepoWrite, access.RepoAdmin, access.SysAdmin} {
 			r := newRights()
