@@ -16,6 +16,7 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/projections/access"
 )
 
@@ -86,6 +87,7 @@ type Authenticator struct {
 	crossOrigin *http.CrossOriginProtection
 	address     func(*http.Request) string
 	shortest    int
+	used        func(ctx context.Context, id account.TokenID)
 	verifying   singleflight.Group // what is being verified, by entry of remembered
 }
 
@@ -101,7 +103,9 @@ type Options struct {
 	// The default is one for each processor.
 	Parallel int
 	Sessions Sessions
-	Now      func() time.Time
+	// Used is told whenever a token lets somebody in. It must be quick; nil is nobody.
+	Used func(ctx context.Context, id account.TokenID)
+	Now  func() time.Time
 }
 
 // New makes an Authenticator.
@@ -127,7 +131,7 @@ func New(users *access.Reader, options Options) *Authenticator {
 	return &Authenticator{
 		sessions: options.Sessions, crossOrigin: crossOrigin,
 		users: users, hasher: newHasher(options.Parallel), remembered: newRemembered(options.Now), now: options.Now,
-		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword,
+		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword, used: options.Used,
 	}
 }
 
@@ -275,15 +279,22 @@ func (a *Authenticator) Token(ctx context.Context, name, token string) (Caller, 
 		return Caller{}, &RefusedError{}
 	case err != nil:
 		return Caller{}, err
-	case !login.Active, !login.Licensed, found.Expired(a.now()), name != "" && !strings.EqualFold(name, login.Name):
+	case !mayLogIn(login), found.Expired(a.now()), name != "" && !strings.EqualFold(name, login.Name):
 		return Caller{}, &RefusedError{}
 	}
 	caller := Caller{User: login.User, Auth: fmt.Sprintf("token:%d", found.ID), Scopes: found.Permissions}
 	if found.Expires != nil {
 		caller.Until = *found.Expires
 	}
+	if a.used != nil {
+		a.used(ctx, found.ID)
+	}
 	return caller, nil
 }
+
+// mayLogIn reports whether a user may log in: one who is active, and is permitted to, unless he is
+// but the holder of an access key or of a token of a project or repository.
+func mayLogIn(login access.Login) bool { return login.Active && (login.Licensed || login.Type.Holds()) }
 
 // plain reports whether a database can be asked about s.
 func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

@@ -74,13 +74,14 @@ var hashes = sync.OnceValue(func() map[string]string {
 // world is an installation with a project PRJ, a private repository PRJ/repo and the
 // users above, and short words to send requests.
 type world struct {
-	t    *testing.T
-	log  *eventstore.Log
-	pool *pgxpool.Pool
-	api  *rest.API
-	home string // the shared home
-	tree tree.Config
-	now  time.Time
+	t     *testing.T
+	log   *eventstore.Log
+	pool  *pgxpool.Pool
+	api   *rest.API
+	home  string // the shared home
+	tree  tree.Config
+	now   time.Time
+	named int // tokens that were given a name
 }
 
 // snapshots shows the refs projection's snapshots as the Git room's.

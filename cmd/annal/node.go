@@ -88,7 +88,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	tokens := &tokenUses{uses: access.NewUses(n.pool), log: n.log}
 	who := credentials.New(users, credentials.Options{
+		Used:     tokens.used,
 		Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength, Sessions: n.settings.Logins.sessions(n.pool, baseURL),
 	})
 	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
@@ -142,7 +144,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Store: n.objects, Upload: upload, Archives: archives, Gate: n.settings.Limits.gate(n.metrics),
 		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
-	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, warm.pushed}
+	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, tokens, current, warm.pushed}
 	large, err := n.openLFS(open.gate, who)
 	if err != nil {
 		return err

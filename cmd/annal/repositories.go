@@ -32,6 +32,7 @@ type repositories struct {
 	gate      *permission.Gate
 	judge     permission.Judge
 	refusals  *refusals
+	tokens    *tokenUses
 	snapshots snapshots
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
 }
@@ -142,6 +143,7 @@ func (r repositories) pass(ctx context.Context, asker permission.Asker, project,
 		var missing *domain.NotFoundError
 		switch {
 		case err == nil && r.gate.Holds(pass):
+			r.tokens.usedBy(ctx, pass.Caller.Auth)
 			return pass, snapshot, nil
 		case err != nil && !errors.As(err, &missing): // what is missing may be there under another number
 			return nil, nil, err
