@@ -126,7 +126,7 @@ func TestKeysAndTokensEndWithTheirTarget(t *testing.T) {
 	if err := json.Unmarshal(w.ok(admin, "GET", "/rest/annal/1.0/deleted-repositories", "", 200).Body.Bytes(), &deleted); err != nil || len(deleted.Values) != 1 {
 		t.Fatal(deleted, err)
 	}
-	w.ok(admin, "POST", fmt.Sprintf("/rest/annal/1.0/deleted-repositories/%d/restore", deleted.Values[0].ID), "", 200)
+	w.ok(admin, "POST", fmt.Sprintf("/rest/annal/1.0/deleted-repositories/%d/restore", deleted.Values[0].ID), "", 201)
 	w.ok(reader, "GET", repo, "", 200) // people keep what they had
 	w.ok(one.Token, "GET", repo, "", 401)
 	for _, path := range []string{repositoryTokens, "/rest/keys/1.0/projects/PRJ/repos/repo/ssh"} {
