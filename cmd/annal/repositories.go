@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
+	"github.com/annal-git/annal/api/site"
 	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
@@ -73,6 +74,7 @@ type overSSH struct {
 
 // Open implements ssh.Repositories: whose key it is is asked anew for each request.
 func (r overSSH) Open(ctx context.Context, from ssh.Origin, project, slug string, write bool) (*gitserver.Access, error) {
+	ctx = site.WithOrigin(ctx, site.Origin{Address: from.Address, RequestID: from.RequestID})
 	return r.open(ctx, sshAsker(from.Key, r.credentials), origin{from.Address, from.RequestID}, project, slug, write)
 }
 

@@ -139,7 +139,7 @@ func (n *node) sshServer(engine gitserver.Engine, open repositories, who *creden
 	}, []string{"command", "exit"})
 	server := ssh.New(ssh.Config{
 		Keys: &sshKeys{who: who, uses: access.NewUses(n.pool), log: n.log}, Repositories: overSSH{open, who}, Engine: engine,
-		HostKeys: n.hostKeys, Commands: commands, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Idle: n.settings.Limits.ClientIdle,
+		HostKeys: n.hostKeys, Commands: commands, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Refused: open.refusals.sshLogIn, Idle: n.settings.Limits.ClientIdle,
 		Observe: func(command string, exit int, took time.Duration) {
 			requests.WithLabelValues(command, strconv.Itoa(exit)).Observe(took.Seconds())
 		},

@@ -156,7 +156,7 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 	if err := removeTokens(ctx, tx, `user_id = $1`, int64(id)); err != nil {
 		return err
 	}
-	for _, table := range []string{"group_users", "memberships", "identities", "oauth_grants"} {
+	for _, table := range []string{"refusals", "group_users", "memberships", "identities", "oauth_grants"} {
 		if err := exec(ctx, tx, `delete from `+table+` where user_id = $1`, id); err != nil {
 			return err
 		}
