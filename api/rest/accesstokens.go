@@ -165,9 +165,9 @@ func (a *API) giveAccessToken(c *call, t keyTarget, p rights.Permission, command
 	if err != nil {
 		return access.Token{}, "", err
 	}
-	holder, secret := domain.UserID(user), ""
-	secret, command.Hash = credentials.NewToken()
-	command.ID = account.TokenID(number)
+	holder := domain.UserID(user)
+	secret, hash := credentials.NewToken()
+	command.ID, command.Hash = account.TokenID(number), hash
 	_, _, err = eventstore.Execute(c.ctx(), a.Log, domain.UserStream(holder), account.Evolve, c.meta, func(s account.State) ([]domain.Event, error) {
 		made, err := account.Decide(s, account.AccessTokenHolder(holder, command.Name))
 		if err != nil {

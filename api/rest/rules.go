@@ -2,9 +2,9 @@ package rest
 
 import (
 	"context"
-	"github.com/annal-git/annal/api/credentials"
 	"strconv"
 
+	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/repository"
