@@ -132,13 +132,13 @@ func (r *Recorder) HashName(name string) []byte {
 func (r *Recorder) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.Every)
 	defer ticker.Stop()
-	var tidied time.Time
+	var last time.Time
 	for {
 		select {
 		case <-ticker.C:
 			r.write(ctx)
-			if time.Since(tidied) >= tidyEvery {
-				tidied = time.Now()
+			if time.Since(last) >= tidyEvery {
+				last = time.Now()
 				r.tidy(ctx)
 			}
 		case <-ctx.Done():
@@ -205,16 +205,31 @@ func (r *Recorder) insert(ctx context.Context, rows []row) error {
 	return err
 }
 
+// tidied is how many rows one statement removes.
+const tidied = 10_000
+
 // tidy removes what is too old, and the oldest of what is too much.
 func (r *Recorder) tidy(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := r.Pool.Exec(ctx, `
-		delete from access.refusals where id in (
-			select id from access.refusals
-			where at < $1 or id <= (select max(id) from access.refusals) - $2 order by id limit 10000)`, time.Now().Add(-r.Keep), MaxRows)
-	if err != nil && ctx.Err() == nil {
-		r.Log.WarnContext(ctx, "old refusals were not removed", "error", err)
+	oldest := time.Now().Add(-r.Keep)
+	for _, remove := range []struct {
+		condition string
+		limit     any
+	}{
+		{`where at < $1 order by at`, oldest},
+		{`where id <= (select max(id) from access.refusals) - $1 order by id`, MaxRows},
+	} {
+		for gone := int64(tidied); gone == tidied; {
+			done, err := r.Pool.Exec(ctx, `delete from access.refusals where id in (select id from access.refusals `+remove.condition+` limit $2)`, remove.limit, tidied)
+			if err != nil {
+				if ctx.Err() == nil {
+					r.Log.WarnContext(ctx, "old refusals were not removed", "error", err)
+				}
+				return
+			}
+			gone = done.RowsAffected()
+		}
 	}
 }
 
