@@ -16,6 +16,7 @@ import (
 
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
+	"github.com/annal-git/annal/domain/account"
 	"github.com/annal-git/annal/projections/access"
 )
 
@@ -86,6 +87,8 @@ type Authenticator struct {
 	crossOrigin *http.CrossOriginProtection
 	address     func(*http.Request) string
 	shortest    int
+	used        func(ctx context.Context, id account.TokenID)
+	refused     func(ctx context.Context, user domain.UserID, name string)
 	verifying   singleflight.Group // what is being verified, by entry of remembered
 }
 
@@ -101,7 +104,13 @@ type Options struct {
 	// The default is one for each processor.
 	Parallel int
 	Sessions Sessions
-	Now      func() time.Time
+	// Refused is told of every password and token that does not let in, with the name that came with
+	// it and the user of that name, or whose token it is; either may be empty. It must be quick; nil
+	// is nobody.
+	Refused func(ctx context.Context, user domain.UserID, name string)
+	// Used is told whenever a token lets somebody in. It must be quick; nil is nobody.
+	Used func(ctx context.Context, id account.TokenID)
+	Now  func() time.Time
 }
 
 // New makes an Authenticator.
@@ -115,6 +124,9 @@ func New(users *access.Reader, options Options) *Authenticator {
 	if options.Address == nil {
 		options.Address = connectionAddress
 	}
+	if options.Refused == nil {
+		options.Refused = func(context.Context, domain.UserID, string) {}
+	}
 	if options.ShortestPassword == 0 {
 		options.ShortestPassword = DefaultShortestPassword
 	}
@@ -127,7 +139,7 @@ func New(users *access.Reader, options Options) *Authenticator {
 	return &Authenticator{
 		sessions: options.Sessions, crossOrigin: crossOrigin,
 		users: users, hasher: newHasher(options.Parallel), remembered: newRemembered(options.Now), now: options.Now,
-		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword,
+		attempts: options.Attempts, address: options.Address, shortest: options.ShortestPassword, used: options.Used, refused: options.Refused,
 	}
 }
 
@@ -175,6 +187,7 @@ func (a *Authenticator) Password(r *http.Request, name, password string) (Caller
 
 func (a *Authenticator) password(r *http.Request, name, password string) (access.Login, error) {
 	if name == "" || password == "" || len(password) > maxPassword || !plain(name) {
+		a.refused(r.Context(), 0, name)
 		return access.Login{}, &RefusedError{}
 	}
 	ctx := r.Context()
@@ -191,10 +204,12 @@ func (a *Authenticator) password(r *http.Request, name, password string) (access
 			return access.Login{}, fmt.Errorf("verify a password: %w", err)
 		}
 		if !right {
+			a.refused(ctx, login.ID, name)
 			return access.Login{}, &RefusedError{}
 		}
 	}
 	if !login.Active || !login.Licensed {
+		a.refused(ctx, login.ID, name)
 		return access.Login{}, &RefusedError{}
 	}
 	return login, nil
@@ -266,24 +281,34 @@ func (a *Authenticator) Token(ctx context.Context, name, token string) (Caller, 
 		return a.application(ctx, name, token)
 	}
 	if !isToken(token) {
+		a.refused(ctx, 0, name)
 		return Caller{}, &RefusedError{}
 	}
 	login, found, err := a.users.TokenByHash(ctx, hashToken(token))
 	var missing *domain.NotFoundError
 	switch {
 	case errors.As(err, &missing):
+		a.refused(ctx, 0, name)
 		return Caller{}, &RefusedError{}
 	case err != nil:
 		return Caller{}, err
-	case !login.Active, !login.Licensed, found.Expired(a.now()), name != "" && !strings.EqualFold(name, login.Name):
+	case !mayLogIn(login), found.Expired(a.now()), name != "" && !strings.EqualFold(name, login.Name):
+		a.refused(ctx, login.ID, name)
 		return Caller{}, &RefusedError{}
 	}
 	caller := Caller{User: login.User, Auth: fmt.Sprintf("token:%d", found.ID), Scopes: found.Permissions}
 	if found.Expires != nil {
 		caller.Until = *found.Expires
 	}
+	if a.used != nil {
+		a.used(ctx, found.ID)
+	}
 	return caller, nil
 }
+
+// mayLogIn reports whether a user may log in: one who is active, and is permitted to, unless he is
+// but the holder of an access key or of a token of a project or repository.
+func mayLogIn(login access.Login) bool { return login.Active && (login.Licensed || login.Type.Holds()) }
 
 // plain reports whether a database can be asked about s.
 func plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

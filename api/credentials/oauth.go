@@ -47,10 +47,12 @@ func (a *Authenticator) application(ctx context.Context, name, token string) (Ca
 	var missing *domain.NotFoundError
 	switch {
 	case errors.As(err, &missing):
+		a.refused(ctx, login.ID, name)
 		return Caller{}, &RefusedError{}
 	case err != nil:
 		return Caller{}, err
 	case !login.Active, !login.Licensed, !a.now().Before(ends), name != "" && !strings.EqualFold(name, login.Name):
+		a.refused(ctx, login.ID, name)
 		return Caller{}, &RefusedError{}
 	}
 	return actingFor(login.User, grant, ends), nil

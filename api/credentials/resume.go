@@ -45,7 +45,7 @@ func (a *Authenticator) Resume(ctx context.Context, r Resumption) (Caller, error
 	if err != nil {
 		return Caller{}, refusedIfMissing(err)
 	}
-	if !login.Active || !login.Licensed && login.Type != account.AccessKey {
+	if !mayLogIn(login) {
 		return Caller{}, &RefusedError{}
 	}
 	caller := Caller{User: login.User, Auth: r.Auth}

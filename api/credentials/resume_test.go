@@ -85,3 +85,27 @@ func TestResume(t *testing.T) {
 	w.must("user/1", account.Deactivated{ID: 1})
 	lets(byToken, false)
 }
+
+// Who holds a token of a repository needs no permission to log in, and ends with the token.
+func TestTokensOfRepositoriesLogIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	secret, hash := credentials.NewToken()
+	w.must("user/7", account.Created{ID: 7, Type: account.AccessToken, Profile: account.AccessTokenHolder(7, "ci").Profile},
+		account.TokenCreated{User: 7, ID: 3, Permissions: []rights.Permission{rights.RepoRead}, Details: account.TokenDetails{Name: "ci", Hash: hash}})
+	for authorization, want := range map[string]bool{
+		"Bearer " + secret: true, basic("x-token-auth", secret): true, basic("access-token/7", secret): true, basic("jane", secret): false,
+	} {
+		if caller, err := w.try(authorization); (err == nil && caller.User.ID == 7 && caller.Auth == "token:3" && !caller.Covers(rights.RepoWrite)) != want {
+			t.Errorf("%+v, %v", caller, err)
+		}
+	}
+	link := credentials.Resumption{User: 7, Auth: "token:3"}
+	if caller, err := w.Resume(t.Context(), link); err != nil || caller.User.ID != 7 {
+		t.Errorf("%+v, %v", caller, err)
+	}
+	w.must("user/7", account.TokenRevoked{User: 7, ID: 3}, account.Deactivated{ID: 7})
+	if caller, err := w.Resume(t.Context(), link); err == nil {
+		t.Errorf("%+v", caller)
+	}
+}

@@ -21,7 +21,7 @@ func (a *Authenticator) SSHKey(ctx context.Context, key []byte) (Caller, account
 		return Caller{}, 0, &RefusedError{}
 	case err != nil:
 		return Caller{}, 0, err
-	case !login.Active, !login.Licensed && login.Type != account.AccessKey, found.Expired(a.now()):
+	case !mayLogIn(login), found.Expired(a.now()):
 		return Caller{}, 0, &RefusedError{}
 	}
 	caller := Caller{User: login.User, Auth: fmt.Sprintf("ssh-key:%d", found.ID)}

@@ -55,6 +55,10 @@ type Pass struct {
 // fetch come again. What it remembers is named by a keyed hash of the caller's
 // credentials, and it remembers no refusal. It is safe for concurrent use.
 type Gate struct {
+	// Denied, if set, is told of everybody whom Judge lets do less than he asks for. Set it before
+	// the Gate is used.
+	Denied func(ctx context.Context, caller credentials.Caller, err error)
+
 	log   Log
 	judge Judge
 	now   func() time.Time
@@ -119,6 +123,9 @@ func (g *Gate) Judge(ctx context.Context, asker Asker, project, slug string, nee
 		err = asker.Admitted(caller)
 	}
 	if err != nil {
+		if g.Denied != nil {
+			g.Denied(ctx, caller, err)
+		}
 		return nil, err
 	}
 	pass := &Pass{Caller: caller, Repository: found.ID, since: since}

@@ -22,6 +22,7 @@ import (
 type DeniedError struct {
 	Anonymous bool // logging in may help
 	Need      rights.Permission
+	Target    rights.Target // zero for the whole installation, and where it does not matter
 }
 
 func (e *DeniedError) Error() string { return "you are not permitted to access this resource" }
@@ -63,7 +64,10 @@ func (j Judge) Repository(ctx context.Context, caller credentials.Caller, key, s
 		var hidden *hiddenError
 		if errors.As(err, &hidden) {
 			// Word for word what the catalog says of a name it does not know.
-			return catalog.Repository{}, domain.NotFound("repository", "Repository %s/%s does not exist.", found.Project.Key, found.Slug)
+			return catalog.Repository{}, &HiddenError{
+				Need: need, Target: rights.Target{Repository: found.ID},
+				err: domain.NotFound("repository", "Repository %s/%s does not exist.", found.Project.Key, found.Slug),
+			}
 		}
 		return catalog.Repository{}, err
 	}
@@ -97,13 +101,28 @@ func (j Judge) Project(ctx context.Context, caller credentials.Caller, key strin
 	err = j.onProject(ctx, caller, found, need)
 	var hidden *hiddenError
 	if errors.As(err, &hidden) {
-		return catalog.Project{}, domain.NotFound("project", "Project %s does not exist.", found.Key)
+		return catalog.Project{}, &HiddenError{
+			Need: need, Target: rights.Target{Project: found.ID}, err: domain.NotFound("project", "Project %s does not exist.", found.Key),
+		}
 	}
 	if err != nil {
 		return catalog.Project{}, err
 	}
 	return found, nil
 }
+
+// HiddenError refuses what the caller may not even see: to him it is the *domain.NotFoundError that
+// it wraps.
+type HiddenError struct {
+	Need   rights.Permission // "" to see it
+	Target rights.Target
+	err    error
+}
+
+func (e *HiddenError) Error() string { return e.err.Error() }
+
+// Unwrap gives what the caller is told.
+func (e *HiddenError) Unwrap() error { return e.err }
 
 // hiddenError says that the caller may not even see what he asks for.
 type hiddenError struct{}
@@ -118,7 +137,7 @@ func (j Judge) onRepository(ctx context.Context, caller credentials.Caller, r ca
 		return nil
 	}
 	if caller.Anonymous() {
-		return denied(caller, need)
+		return deniedOn(caller, need, rights.Target{Repository: r.ID})
 	}
 	held, err := j.Users.Held(ctx, caller.User.ID, r.Project.ID, r.ID)
 	switch {
@@ -127,7 +146,7 @@ func (j Judge) onRepository(ctx context.Context, caller credentials.Caller, r ca
 	case caller.Covers(need) && held.Allow(need):
 		return nil
 	case readable, held.Allow(rights.RepoRead):
-		return denied(caller, need)
+		return deniedOn(caller, need, rights.Target{Repository: r.ID})
 	}
 	return &hiddenError{}
 }
@@ -160,7 +179,7 @@ func (j Judge) onProject(ctx context.Context, caller credentials.Caller, p catal
 	case visible && need == "" && caller.Covers(rights.RepoRead):
 		return nil
 	case visible, caller.Anonymous():
-		return denied(caller, need)
+		return deniedOn(caller, need, rights.Target{Project: p.ID})
 	}
 	return &hiddenError{}
 }
@@ -176,7 +195,11 @@ func (j Judge) Viewer(ctx context.Context, caller credentials.Caller) (catalog.V
 }
 
 func denied(caller credentials.Caller, need rights.Permission) error {
-	return &DeniedError{Anonymous: caller.Anonymous(), Need: need}
+	return deniedOn(caller, need, rights.Target{})
+}
+
+func deniedOn(caller credentials.Caller, need rights.Permission, target rights.Target) error {
+	return &DeniedError{Anonymous: caller.Anonymous(), Need: need, Target: target}
 }
 
 // hideAbsence gives anonymous callers the answer that private names have.

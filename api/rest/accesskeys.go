@@ -250,8 +250,7 @@ func (a *API) accessKeyHolder(c *call, command account.AddSSHKey) (access.SSHKey
 }
 
 func (a *API) grantAccessKey(c *call, user domain.UserID, t keyTarget, p rights.Permission) error {
-	command := rights.Command(rights.Grant{User: user, Permission: p, Target: t.Target})
-	return execute(a, c, t.Stream(user), rights.Evolve, rights.Decide, command)
+	return a.grantOnLiving(c, t.Target, rights.Grant{User: user, Permission: p, Target: t.Target})
 }
 
 // accessKey finds the target and the access key that the path names.
@@ -322,23 +321,7 @@ func (a *API) takeAccessKey(c *call, t keyTarget, id account.SSHKeyID) error {
 	if err := execute(a, c, t.Stream(key.User), rights.Evolve, rights.Decide, command); err != nil {
 		return err
 	}
-	uses, err := a.Users.AccessKeyUses(c.ctx(), id)
-	if err != nil || len(uses) > 0 {
-		return err
-	}
-	_, _, err = eventstore.Execute(c.ctx(), a.Log, domain.UserStream(key.User), account.Evolve, c.meta, func(s account.State) ([]domain.Event, error) {
-		removed, err := account.Decide(s, account.RemoveSSHKey{ID: id})
-		if err != nil {
-			return nil, err
-		}
-		ended, err := account.Decide(s, account.Deactivate{})
-		return append(removed, ended...), err
-	})
-	var inUse *domain.ConflictError
-	if absent(err) || errors.As(err, &inUse) {
-		return nil // another was faster, to take it or to give it anew
-	}
-	return err
+	return a.endHolder(c, key.User)
 }
 
 // handleRevokeAccessKeys judges all that it is asked for before it takes anything.

@@ -28,6 +28,7 @@ import (
 	"github.com/annal-git/annal/projections/gpgkeys"
 	"github.com/annal-git/annal/projections/lfs"
 	"github.com/annal-git/annal/projections/ratelimit"
+	"github.com/annal-git/annal/projections/refusals"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 )
@@ -64,6 +65,7 @@ type Config struct {
 	RateLimits  *ratelimit.Reader
 	Limiter     *limiter.Limiter // nil lets all requests through
 	Refusals    Refusals         // nil: nobody is told
+	Refused     *refusals.Reader
 
 	// LicensedUsers is how many users may be able to log in; 0 for any number.
 	LicensedUsers int
@@ -113,7 +115,7 @@ func New(config Config) *API {
 		a.permissionRoutes(), a.groupRoutes(), a.memberRoutes(), a.groupPermissionRoutes(), a.defaultPermissionRoutes(), a.licenseRoutes(), a.accessRoutes(),
 		a.tokenRoutes(), a.sshKeyRoutes(), a.accessKeyRoutes(), a.branchRoutes(), a.tagRoutes(), a.commitRoutes(), a.contentRoutes(),
 		a.deletedRoutes(), a.restoreRoutes(), a.archiveRoutes(), a.forkRoutes(), a.changeRoutes(), a.diffRoutes(), a.lastModifiedRoutes(),
-		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
+		a.eventRoutes(), a.logRoutes(), a.activityRoutes(), a.refusalRoutes(), a.repositorySearchRoutes(), a.maintenanceRoutes(), a.repositoryMaintenanceRoutes(),
 		a.restrictionRoutes(), a.branchModelRoutes(), a.branchUtilsRoutes(), a.pushRuleRoutes(), a.hookRoutes(), a.secretRuleRoutes(), a.gpgKeyRoutes(), a.lfsRoutes(),
 		a.sessionRoutes(), a.oauthRoutes(), a.rateLimitRoutes(),
 		a.documentRoutes(),

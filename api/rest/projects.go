@@ -161,7 +161,7 @@ func (a *API) handleDeleteProject(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := execute(a, c, domain.ProjectStream(p.ID), project.Evolve, project.Decide, project.Command(project.Delete{})); err != nil {
+	if err := deleteTarget(a, c, rights.Target{Project: p.ID}, project.Evolve, project.Decide, project.Command(project.Delete{})); err != nil {
 		return err
 	}
 	return c.none()

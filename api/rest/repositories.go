@@ -240,7 +240,7 @@ func (a *API) handleDeleteRepository(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := execute(a, c, domain.RepositoryStream(r.ID), repository.Evolve, repository.Decide, repository.Command(repository.Delete{})); err != nil {
+	if err := deleteTarget(a, c, rights.Target{Repository: r.ID}, repository.Evolve, repository.Decide, repository.Command(repository.Delete{})); err != nil {
 		return err
 	}
 	return c.json(http.StatusAccepted, restError{Message: "Repository scheduled for deletion."})

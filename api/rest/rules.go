@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/annal-git/annal/api/credentials"
 	"github.com/annal-git/annal/domain"
 	rights "github.com/annal-git/annal/domain/access"
 	"github.com/annal-git/annal/domain/repository"
@@ -11,9 +12,12 @@ import (
 	"github.com/annal-git/annal/eventstore"
 )
 
-// Refusals is told what rules of a repository have refused.
+// Refusals is told what rules of a repository and permissions have refused.
 type Refusals interface {
 	Refused(ctx context.Context, id domain.RepositoryID, meta domain.Metadata, refusals []rules.Refusal)
+	// Denied is told of every request that fails; it looks for those that a permission would have
+	// let through.
+	Denied(ctx context.Context, caller credentials.Caller, err error)
 }
 
 // ruled is a project or repository as those know it who manage its rules.

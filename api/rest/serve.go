@@ -135,9 +135,13 @@ func (a *API) serve(r route) echo.HandlerFunc {
 			return err
 		}
 		id := header.Get(headerRequestID)
-		return r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{
+		err = r.handle(&call{Context: ec, caller: caller, meta: domain.Metadata{
 			Actor: caller.User.ID, Auth: caller.Auth, Address: address, RequestID: id, Correlation: id,
 		}})
+		if err != nil && a.Refusals != nil {
+			a.Refusals.Denied(ec.Request().Context(), caller, err)
+		}
+		return err
 	}
 }
 

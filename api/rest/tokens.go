@@ -13,7 +13,7 @@ import (
 	"github.com/annal-git/annal/projections/access"
 )
 
-func (a *API) tokenRoutes() []route {
+func (a *API) userTokenRoutes() []route {
 	const list = "/rest/access-tokens/1.0/users/{userSlug}"
 	const one = list + "/{tokenId}"
 	return []route{
@@ -33,8 +33,9 @@ func (a *API) tokenRoutes() []route {
 
 type restToken struct {
 	ID          string    `json:"id"`
-	CreatedDate int64     `json:"createdDate"`          // epoch milliseconds
-	ExpiryDate  *int64    `json:"expiryDate,omitempty"` // epoch milliseconds; absent if it never ends
+	CreatedDate int64     `json:"createdDate"`                 // epoch milliseconds
+	ExpiryDate  *int64    `json:"expiryDate,omitempty"`        // epoch milliseconds; absent if it never ends
+	LastUsed    *int64    `json:"lastAuthenticated,omitempty"` // epoch milliseconds, to the minute
 	Name        string    `json:"name"`
 	Permissions []string  `json:"permissions"`
 	User        *restUser `json:"user,omitempty"`
@@ -51,6 +52,13 @@ type tokenBody struct {
 const maxExpiryDays = 36525
 
 func (a *API) restToken(t access.Token, owner access.User) restToken {
+	answer := toRestToken(t)
+	user := a.restUser(owner)
+	answer.User = &user
+	return answer
+}
+
+func toRestToken(t access.Token) restToken {
 	answer := restToken{ID: strconv.FormatInt(int64(t.ID), 10), CreatedDate: t.Created.UnixMilli(), Name: t.Name, Permissions: []string{}}
 	for _, p := range t.Permissions {
 		answer.Permissions = append(answer.Permissions, string(p))
@@ -59,8 +67,10 @@ func (a *API) restToken(t access.Token, owner access.User) restToken {
 		ends := t.Expires.UnixMilli()
 		answer.ExpiryDate = &ends
 	}
-	user := a.restUser(owner)
-	answer.User = &user
+	if t.Used != nil {
+		used := t.Used.UnixMilli()
+		answer.LastUsed = &used
+	}
 	return answer
 }
 
@@ -175,12 +185,20 @@ func (a *API) token(c *call, administrator bool) (access.Token, access.User, err
 	if err != nil {
 		return access.Token{}, access.User{}, err
 	}
+	id, err := tokenID(c)
+	if err != nil {
+		return access.Token{}, access.User{}, err
+	}
+	token, err := a.Users.Token(c.ctx(), owner.ID, id)
+	return token, owner, err
+}
+
+func tokenID(c *call) (account.TokenID, error) {
 	id, err := strconv.ParseInt(c.Param("tokenId"), 10, 64)
 	if err != nil {
-		return access.Token{}, access.User{}, domain.NotFound("token", "The token does not exist.")
+		return 0, domain.NotFound("token", "The token does not exist.")
 	}
-	token, err := a.Users.Token(c.ctx(), owner.ID, account.TokenID(id))
-	return token, owner, err
+	return account.TokenID(id), nil
 }
 
 func (a *API) handleGetToken(c *call) error {

@@ -30,7 +30,8 @@ func (w *world) newToken(user, body string) token {
 // token makes a token with the permissions given as a JSON array.
 func (w *world) token(user, permissions string) string {
 	w.t.Helper()
-	return w.newToken(user, `{"name":"t","permissions":`+permissions+`}`).Token
+	w.named++
+	return w.newToken(user, fmt.Sprintf(`{"name":"t%d","permissions":%s}`, w.named, permissions)).Token
 }
 
 func TestTokens(t *testing.T) {

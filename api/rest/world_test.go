@@ -85,6 +85,7 @@ type world struct {
 	limiter *limiter.Limiter
 	tree    tree.Config
 	now     time.Time
+	named   int // tokens that were given a name
 }
 
 // snapshots shows the refs projection's snapshots as the Git room's.

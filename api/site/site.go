@@ -93,7 +93,8 @@ func (f *frame) around(next echo.HandlerFunc) echo.HandlerFunc {
 		id := uuid.Must(uuid.NewV7()).String()
 		header.Set(echo.HeaderXRequestID, id)
 		c.Request().Header.Set(echo.HeaderXRequestID, id) // whatever the client wrote there
-		header.Set("X-AREQUESTID", id)                    // as Bitbucket calls it
+		c.SetRequest(c.Request().WithContext(WithOrigin(c.Request().Context(), originOf(c.Request(), id))))
+		header.Set("X-AREQUESTID", id) // as Bitbucket calls it
 		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		header.Set(echo.HeaderXFrameOptions, "DENY")
 		header.Set(echo.HeaderReferrerPolicy, "no-referrer")

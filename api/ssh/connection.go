@@ -43,6 +43,7 @@ type connection struct {
 	conn    net.Conn
 	address string
 	key     []byte // that the client has signed with
+	refused bool   // a key was, while logging in
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -84,6 +85,9 @@ func (c *connection) serve() {
 	conn, channels, requests, err := c.logIn()
 	if err != nil {
 		c.server.Log.Debug("ssh log-in failed", "from", c.address, "error", err)
+		if c.refused && c.server.Refused != nil {
+			c.server.Refused(c.address)
+		}
 		return
 	}
 	c.mu.Lock()
@@ -162,6 +166,7 @@ func (c *connection) mayTry(ctx context.Context, meta ssh.ConnMetadata, key ssh.
 	}
 	_, err := c.server.Keys.Caller(ctx, key.Marshal())
 	var refused *credentials.RefusedError
+	c.refused = c.refused || errors.As(err, &refused)
 	if err != nil && !errors.As(err, &refused) && ctx.Err() == nil {
 		c.server.Log.Warn("could not look up an ssh key", "from", c.address, "error", err)
 		return &ssh.BannerError{Err: err, Message: "Keys cannot be looked up at the moment. Try again in a few seconds.\n"}

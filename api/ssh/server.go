@@ -52,6 +52,9 @@ type Config struct {
 	// Observe, if set, is told of every command that has ended.
 	Observe func(command string, exit int, took time.Duration)
 
+	// Refused, if set, is told of every client none of whose keys let it in.
+	Refused func(address string)
+
 	// TrustedProxies are networks in CIDR form whose connections may begin with a header of
 	// the PROXY protocol, version 1 or 2; nobody else's header is believed.
 	TrustedProxies []string

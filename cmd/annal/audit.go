@@ -18,6 +18,8 @@ type auditCommand struct {
 	Prove        auditProveCommand        `cmd:"" help:"Write the receipt of an event: proof that it is in the log."`
 	CheckReceipt auditCheckReceiptCommand `cmd:"" help:"Check a receipt, without any installation."`
 
+	Refusals auditRefusalsCommand `cmd:"" help:"List what was refused to whom: log-ins, permissions, rules."`
+
 	Keys  auditKeysCommand  `cmd:"" help:"List the keys that sign the log, or begin with another."`
 	Epoch auditEpochCommand `cmd:"" help:"Go on with a log that does not contain what was signed any more, such as one restored from a backup."`
 }

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/eventstore"
+	"github.com/annal-git/annal/projections/access"
 )
 
 type eventsCommand struct {
@@ -27,40 +30,92 @@ type eventsTailCommand struct {
 	After  int64 `help:"Print from behind this position instead." default:"-1" placeholder:"POSITION"`
 	Follow bool  `short:"f" help:"Go on with new events until interrupted."`
 	JSON   bool  `name:"json" help:"Print each event as a line of JSON."`
+
+	Actor  string `help:"Only what this user has caused." placeholder:"NAME"`
+	Type   string `help:"Only events of a type, or of those that begin so, such as access." placeholder:"TYPE"`
+	Stream string `help:"Only events of one stream, such as repository/42." placeholder:"STREAM"`
+}
+
+// Help is shown with --help.
+func (eventsTailCommand) Help() string {
+	return `Examples:
+  annal events tail --type access. --number 50         the last 50 changes of permissions
+  annal events tail --actor jane --after 0 --json      all that Jane has ever done
+  annal events tail --stream user/7 --follow           what happens to a user from now on`
+}
+
+// search is what is looked for. A user who has been erased is named by his number.
+func (e eventsTailCommand) search(ctx context.Context, pool *pgxpool.Pool) (eventstore.Search, error) {
+	s := eventstore.Search{Type: e.Type, Stream: domain.Stream(e.Stream)}
+	if e.Actor == "" {
+		return s, nil
+	}
+	user, err := access.NewReader(pool).UserByName(ctx, e.Actor)
+	if err == nil {
+		s.Actor = user.ID
+		return s, nil
+	}
+	if number, numberErr := strconv.ParseInt(e.Actor, 10, 64); numberErr == nil && number > 0 {
+		s.Actor = domain.UserID(number)
+		return s, nil
+	}
+	return s, err
 }
 
 func (e eventsTailCommand) Run(ctx context.Context, c console, s *settings) error {
-	return withLog(ctx, c, s, func(log *eventstore.Log, _ *pgxpool.Pool) error {
+	return withLog(ctx, c, s, func(log *eventstore.Log, pool *pgxpool.Pool) error {
+		search, err := e.search(ctx, pool)
+		if err != nil {
+			return err
+		}
 		head, err := log.Head(ctx)
 		if err != nil {
 			return err
 		}
-		after := max(head-int64(e.Number), 0)
-		if e.After >= 0 {
-			after = e.After
-		}
-		for {
-			events, err := log.ReadStored(ctx, after, 1000)
-			if err != nil {
+		after := e.After
+		switch {
+		case after >= 0:
+		case search.Everything():
+			after = max(head-int64(e.Number), 0)
+		default:
+			if after, err = log.FindNewest(ctx, search, head, max(e.Number, 0)); err != nil {
 				return err
 			}
-			for _, event := range events {
-				if err := printEvent(c.out, event, e.JSON); err != nil {
-					return err
-				}
-				after = event.Position
+		}
+		for {
+			if after, err = e.print(ctx, c, log, search, after, head); err != nil || !e.Follow {
+				return err
 			}
-			switch {
-			case len(events) > 0:
-			case !e.Follow:
-				return nil
-			default:
-				if _, err := log.Await(ctx, after); err != nil {
-					return err
-				}
+			if head, err = log.Await(ctx, after); err != nil {
+				return err
 			}
 		}
 	})
+}
+
+// print prints what is looked for behind a position up to another. It returns how far it came.
+func (e eventsTailCommand) print(ctx context.Context, c console, log *eventstore.Log, search eventstore.Search, after, upTo int64) (int64, error) {
+	for {
+		var events []eventstore.Stored
+		var err error
+		if search.Everything() {
+			events, err = log.ReadStored(ctx, after, 1000)
+		} else {
+			events, err = log.Find(ctx, search, after, upTo, 1000)
+		}
+		if err != nil {
+			return after, err
+		}
+		for _, event := range events {
+			if err := printEvent(c.out, event, e.JSON); err != nil {
+				return after, err
+			}
+			after = event.Position
+		}
+		if len(events) == 0 {
+			return max(after, upTo), nil
+		}
+	}
 }
 
 type eventsShowCommand struct {

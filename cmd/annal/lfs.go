@@ -11,6 +11,7 @@ import (
 	"github.com/annal-git/annal/api/lfs"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/api/ratelimit"
+	"github.com/annal-git/annal/api/site"
 	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/gitfs/admission"
@@ -62,6 +63,7 @@ func (n *node) openLFS(gate *permission.Gate, who *credentials.Authenticator, ra
 func lfsAuthenticate(handler *lfs.Handler, who *credentials.Authenticator, rates *ratelimit.Limiter) ssh.Command {
 	usage := &ssh.UsageError{Usage: "git-lfs-authenticate '<project>/<repository>.git' download|upload"}
 	return func(ctx context.Context, e *ssh.Exec) error {
+		ctx = site.WithOrigin(ctx, site.Origin{Address: e.Address, RequestID: e.RequestID})
 		if len(e.Arguments) < 2 || len(e.Arguments) > 3 { // the third is an oid that old clients send
 			return usage
 		}

@@ -43,6 +43,7 @@ import (
 	"github.com/annal-git/annal/projections/lfs"
 	ratelimits "github.com/annal-git/annal/projections/ratelimit"
 	"github.com/annal-git/annal/projections/refs"
+	audit "github.com/annal-git/annal/projections/refusals"
 	"github.com/annal-git/annal/projections/reposearch"
 	"github.com/annal-git/annal/projections/rules"
 	"github.com/annal-git/annal/workers"
@@ -90,11 +91,17 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	refused, err := n.newRefusals()
+	if err != nil {
+		return err
+	}
+	tokens := &tokenUses{uses: access.NewUses(n.pool), log: n.log}
 	who := credentials.New(users, credentials.Options{
+		Used: tokens.used, Refused: refused.logIn,
 		Attempts: access.NewAttempts(n.pool), ShortestPassword: n.settings.PasswordLength, Sessions: n.settings.Logins.sessions(n.pool, baseURL),
 	})
 	judge := permission.Judge{Catalog: projects, Users: users, Seats: n.settings.LicensedUsers}
-	refused, gpg := newRefusals(n.log, n.metrics), gpgkeys.NewReader(n.pool)
+	gpg := gpgkeys.NewReader(n.pool)
 	if n.setupToken, err = firstRun(ctx, n.settings, n.events, users, who); err != nil {
 		return err
 	}
@@ -133,7 +140,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Log: n.events, Receipts: tree.NewReceipts(treeConfig(n.settings, n.events, n.pool, n.log)), Catalog: projects, Users: users, Credentials: who,
 		Snapshots: current, Contents: browse.New(n.objects, commits), Restores: restore.NewPlanner(n.objects, commits), Archives: archives, Tagger: annotate.New(n.objects),
 		Activity: activity.NewQueries(n.pool), Names: reposearch.NewQueries(n.pool), Checkpoints: projections.NewCheckpoints(n.pool), Node: n.state,
-		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, GPGKeys: gpg, LFS: lfs.NewReader(n.pool),
+		Maintenance: upkeep.NewQueries(n.pool), Rules: rules.NewReader(n.pool), Refusals: refused, Refused: audit.NewReader(n.pool), GPGKeys: gpg, LFS: lfs.NewReader(n.pool),
 		RateLimits: ratelimits.NewReader(n.pool), Limiter: rates,
 		LicensedUsers: n.settings.LicensedUsers, ServerID: cluster,
 		BaseURL: baseURL, SSHURL: sshURL, SSHFingerprint: sshFingerprint, Version: bitbucketVersion, DisplayName: "Annal", BuildNumber: "9004016", BuildDate: time.Unix(0, 0), Logger: n.log,
@@ -146,11 +153,15 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.workers = workers.NewGroup(n.log)
 	n.workers.Start(ctx, warm)
 	n.workers.Start(ctx, rates)
+	n.workers.Start(ctx, refused.recorder)
 	engine := gitserver.Engine{
 		Store: n.objects, Upload: upload, Archives: archives, Gate: n.settings.Limits.gate(n.metrics),
 		Receive: receivepack.New(n.settings.Limits.receive(receivepack.Config{Store: n.objects, Agent: agent, Commits: commits, Keys: signingKeys{gpg, users}})),
 	}
-	open := repositories{n.events, permission.NewGate(n.events, judge, nil), judge, refused, current, rates, warm.pushed}
+	open := repositories{
+		log: n.events, gate: permission.NewGate(n.events, judge, nil), judge: judge, refusals: refused, tokens: tokens, snapshots: current, rates: rates, pushed: warm.pushed,
+	}
+	open.gate.Denied = refused.Denied
 	large, err := n.openLFS(open.gate, who, rates)
 	if err != nil {
 		return err

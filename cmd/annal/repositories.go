@@ -12,6 +12,7 @@ import (
 	"github.com/annal-git/annal/api/gitserver"
 	"github.com/annal-git/annal/api/permission"
 	"github.com/annal-git/annal/api/ratelimit"
+	"github.com/annal-git/annal/api/site"
 	"github.com/annal-git/annal/api/ssh"
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
@@ -33,6 +34,7 @@ type repositories struct {
 	gate      *permission.Gate
 	judge     permission.Judge
 	refusals  *refusals
+	tokens    *tokenUses
 	snapshots snapshots
 	rates     *ratelimit.Limiter
 	pushed    func(id domain.RepositoryID, objects int64) // called after each push
@@ -74,6 +76,7 @@ type overSSH struct {
 
 // Open implements ssh.Repositories: whose key it is is asked anew for each request.
 func (r overSSH) Open(ctx context.Context, from ssh.Origin, project, slug string, write bool) (*gitserver.Access, error) {
+	ctx = site.WithOrigin(ctx, site.Origin{Address: from.Address, RequestID: from.RequestID})
 	return r.open(ctx, sshAsker(from.Key, r.credentials), origin{from.Address, from.RequestID}, project, slug, write)
 }
 
@@ -148,6 +151,7 @@ func (r repositories) pass(ctx context.Context, asker permission.Asker, project,
 		var missing *domain.NotFoundError
 		switch {
 		case err == nil && r.gate.Holds(pass):
+			r.tokens.usedBy(ctx, pass.Caller.Auth)
 			return pass, snapshot, nil
 		case err != nil && !errors.As(err, &missing): // what is missing may be there under another number
 			return nil, nil, err

@@ -57,6 +57,8 @@ type settings struct {
 	KeepOrphans           time.Duration `help:"How long a file on the shared home stays that no push has registered, at least." default:"48h" placeholder:"DURATION" env:"ANNAL_KEEP_ORPHANS"`
 	KeepTrash             time.Duration `help:"How long removed packs stay in the trash." default:"24h" placeholder:"DURATION" env:"ANNAL_KEEP_TRASH"`
 
+	KeepRefusals time.Duration `help:"How long it is kept what was refused to whom." default:"2160h" placeholder:"DURATION" env:"ANNAL_KEEP_REFUSALS"`
+
 	Logins logins `embed:""`
 
 	Limits limits `embed:""`
@@ -189,7 +191,7 @@ func (s *settings) checkMaintenance() error {
 		value time.Duration
 	}{
 		{"maintenance-every", s.MaintenanceEvery}, {"maintenance-full-every", s.MaintenanceFullEvery}, {"maintenance-sweep-every", s.MaintenanceSweepEvery},
-		{"maintenance-timeout", s.MaintenanceTimeout}, {"keep-superseded", s.KeepSuperseded}, {"keep-orphans", s.KeepOrphans}, {"keep-trash", s.KeepTrash},
+		{"maintenance-timeout", s.MaintenanceTimeout}, {"keep-superseded", s.KeepSuperseded}, {"keep-orphans", s.KeepOrphans}, {"keep-trash", s.KeepTrash}, {"keep-refusals", s.KeepRefusals},
 	} {
 		if d.value < time.Second {
 			return &settingError{d.name, d.value.String(), "use a duration of at least 1s, such as 24h"}

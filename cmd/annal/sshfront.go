@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -140,7 +139,7 @@ func (n *node) sshServer(engine gitserver.Engine, open repositories, who *creden
 	}, []string{"command", "exit"})
 	server := ssh.New(ssh.Config{
 		Keys: &sshKeys{who: who, uses: access.NewUses(n.pool), log: n.log}, Repositories: overSSH{open, who}, Engine: engine,
-		HostKeys: n.hostKeys, Commands: commands, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Idle: n.settings.Limits.ClientIdle,
+		HostKeys: n.hostKeys, Commands: commands, Log: n.log, TrustedProxies: n.settings.SSHProxyProtocol, Ciphers: n.settings.SSHCiphers, Refused: open.refusals.sshLogIn, Idle: n.settings.Limits.ClientIdle,
 		Observe: func(command string, exit int, took time.Duration) {
 			requests.WithLabelValues(command, strconv.Itoa(exit)).Observe(took.Seconds())
 		},
@@ -156,18 +155,13 @@ type sshKeys struct {
 	who  *credentials.Authenticator
 	uses *access.Uses
 	log  *slog.Logger
-
-	mu    sync.Mutex // guards what follows
-	noted map[string]time.Time
+	lately[string]
 }
 
 func (k *sshKeys) Caller(ctx context.Context, key []byte) (credentials.Caller, error) {
 	caller, _, err := k.who.SSHKey(ctx, key)
 	return caller, err
 }
-
-// useTimeout bounds the noting of when a key was used.
-const useTimeout = 5 * time.Second
 
 // Used does without if the database does not answer: nothing depends on it.
 func (k *sshKeys) Used(ctx context.Context, key []byte) {
@@ -183,24 +177,6 @@ func (k *sshKeys) Used(ctx context.Context, key []byte) {
 	if err != nil && ctx.Err() == nil {
 		k.log.Debug("the use of an ssh key was not noted", "error", err)
 	}
-}
-
-// notedKeys bounds what is remembered of keys whose use was noted in the last minute; a key has
-// at most account.MaxSSHKeyBytes, and mostly less than a hundred.
-const notedKeys = 1000
-
-// due reports whether the use of a key is to be noted, and remembers that it is.
-func (k *sshKeys) due(key string, now time.Time) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if now.Sub(k.noted[key]) < time.Minute {
-		return false
-	}
-	if k.noted == nil || len(k.noted) >= notedKeys {
-		k.noted = map[string]time.Time{}
-	}
-	k.noted[key] = now
-	return true
 }
 
 // sshWelcome is what a node says about SSH when it starts.

@@ -23,6 +23,10 @@ var (
 	}
 )
 
+var tokenHolder = account.Created{
+	ID: 5, Type: account.AccessToken, Profile: account.Profile{Name: "access-token/5", Slug: "access-token/5", DisplayName: "ci"},
+}
+
 var sshKey = account.SSHKeyAdded{
 	User: 5, ID: 12, Algorithm: "ED25519", Bits: 256, Details: account.SSHKeyDetails{Label: "ada@laptop", Key: []byte{1}},
 }
@@ -93,6 +97,31 @@ func TestDecide(t *testing.T) {
 			name: "change token", given: []domain.Event{created, token}, when: account.ChangeToken{ID: 9, Name: new("cd")},
 			then: []domain.Event{account.TokenChanged{User: 5, ID: 9, Permissions: token.Permissions, Details: account.TokenDetails{Name: "cd"}}},
 		},
+		{
+			name: "token of a name that there is", given: []domain.Event{created, token},
+			when: account.CreateToken{ID: 10, Name: "CI", Permissions: access.OnProject}, fails: new(*domain.InvalidError),
+		},
+		{
+			name: "token gets a name that there is", given: []domain.Event{created, token, account.TokenCreated{User: 5, ID: 10, Permissions: access.OnProject[:1], Details: account.TokenDetails{Name: "cd"}}},
+			when: account.ChangeToken{ID: 10, Name: new("ci")}, fails: new(*domain.InvalidError),
+		},
+		{
+			name: "the user of an access token", when: account.AccessTokenHolder(7, "ci"),
+			then: []domain.Event{account.Created{ID: 7, Type: account.AccessToken, Profile: account.Profile{Name: "access-token/7", Slug: "access-token/7", DisplayName: "ci"}}},
+		},
+		{
+			name: "the user of a token is called like it", given: []domain.Event{tokenHolder, token}, when: account.ChangeToken{ID: 9, Name: new("cd")},
+			then: []domain.Event{
+				account.TokenChanged{User: 5, ID: 9, Permissions: token.Permissions, Details: account.TokenDetails{Name: "cd"}},
+				account.ProfileChanged{ID: 5, Profile: account.Profile{Name: "access-token/5", Slug: "access-token/5", DisplayName: "cd"}},
+			},
+		},
+		{
+			name: "end the user of a token", given: []domain.Event{tokenHolder, token}, when: account.End{},
+			then: []domain.Event{account.TokenRevoked{User: 5, ID: 9}, account.Deactivated{ID: 5}},
+		},
+		{name: "end the user of a token twice", given: []domain.Event{tokenHolder, token, account.TokenRevoked{User: 5, ID: 9}, account.Deactivated{ID: 5}}, when: account.End{}},
+		{name: "end a person", given: []domain.Event{created}, when: account.End{}, fails: new(*domain.ConflictError)},
 		{name: "revoke token", given: []domain.Event{created, token}, when: account.RevokeToken{ID: 9}, then: []domain.Event{account.TokenRevoked{User: 5, ID: 9}}},
 		{
 			name: "revoke token twice", given: []domain.Event{created, token, account.TokenRevoked{User: 5, ID: 9}},

@@ -3,13 +3,14 @@ package account
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/annal-git/annal/domain"
 	"github.com/annal-git/annal/domain/access"
 )
 
-// MaxTokens is how many live tokens a user may have.
+// MaxTokens is how many live tokens a user, a project or a repository may have.
 const MaxTokens = 100
 
 // State is a user as his events so far have made him. The zero State is a user who
@@ -81,8 +82,8 @@ func withToken(tokens map[TokenID]Token, id TokenID, token Token) map[TokenID]To
 
 // Command is something one may ask of a user: Create, ChangeProfile, SetPassword,
 // Deactivate, Activate, Erase, CreateToken, ChangeToken,
-// RevokeToken, AddSSHKey, RemoveSSHKey, EndSessions, LinkIdentity, AuthorizeApplication or
-// RevokeApplication.
+// RevokeToken, AddSSHKey, RemoveSSHKey, EndSessions, LinkIdentity, AuthorizeApplication,
+// RevokeApplication or End.
 type Command interface{ command() }
 
 // Create makes a user. Slug is derived; an empty DisplayName means the name.
@@ -184,6 +185,8 @@ func Decide(s State, command Command) ([]domain.Event, error) {
 		return s.authorize(c)
 	case RevokeApplication:
 		return s.revoke(c)
+	case End:
+		return s.end()
 	case RevokeToken:
 		if _, live := s.Tokens[c.ID]; !live {
 			return nil, noToken()
@@ -215,7 +218,7 @@ func (s State) create(c Create) ([]domain.Event, error) {
 
 // profile completes that of a person; of what nobody chose the name only the rest is checked.
 func (c Create) profile() (Profile, error) {
-	if c.Type == AccessKey {
+	if c.Type.Holds() {
 		return c.Profile, domain.CheckText("label", c.Profile.DisplayName, MaxDisplayName, false)
 	}
 	return c.Profile.complete()
@@ -241,6 +244,9 @@ func (s State) createToken(c CreateToken) ([]domain.Event, error) {
 		return nil, domain.Invalid("", "A user may have %d tokens. Revoke one that is no longer needed.", MaxTokens)
 	}
 	permissions, err := checkToken(c.Name, c.Permissions)
+	if err == nil {
+		err = s.checkTokenName(c.Name, c.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -267,9 +273,33 @@ func (s State) changeToken(c ChangeToken) ([]domain.Event, error) {
 	if changed.Name == token.Name && slices.Equal(changed.Permissions, token.Permissions) {
 		return nil, nil
 	}
-	return one(TokenChanged{
+	if err := s.checkTokenName(changed.Name, c.ID); err != nil {
+		return nil, err
+	}
+	events := one(TokenChanged{
 		User: s.ID, ID: c.ID, Permissions: changed.Permissions, Details: TokenDetails{Name: changed.Name},
-	}), nil
+	})
+	if s.Type == AccessToken && changed.Name != s.Profile.DisplayName { // he is called like his token
+		profile := s.Profile
+		profile.DisplayName = changed.Name
+		events = append(events, ProfileChanged{ID: s.ID, Profile: profile})
+	}
+	return events, nil
+}
+
+// checkTokenName keeps the names of a user's tokens apart, whatever their case.
+func (s State) checkTokenName(name string, id TokenID) error {
+	for other, token := range s.Tokens {
+		if other != id && strings.EqualFold(token.Name, name) {
+			return TokenNameTaken()
+		}
+	}
+	return nil
+}
+
+// TokenNameTaken is what a second token of a name for the same owner gets: a *domain.InvalidError.
+func TokenNameTaken() error {
+	return domain.Invalid("name", "There is a token with this name already. Choose another, or revoke that one first.")
 }
 
 // checkToken checks what a token is to be, and keeps of its permissions the

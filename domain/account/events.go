@@ -12,12 +12,14 @@ type Type string
 
 // The types, by Bitbucket's names.
 const (
-	Normal    Type = "NORMAL"  // a person
-	Service   Type = "SERVICE" // a program
-	AccessKey Type = "KEY"     // whoever holds an access key; see domain/access/adr/0001
+	Normal      Type = "NORMAL"  // a person
+	Service     Type = "SERVICE" // a program
+	AccessKey   Type = "KEY"     // whoever holds an access key; see domain/access/adr/0001
+	AccessToken Type = "TOKEN"   // whoever holds a token of a project or repository; see there
 )
 
-// TokenID is the number of a personal HTTP access token. It is never reused.
+// TokenID is the number of an HTTP access token: a personal one, or one of a project or repository.
+// It is never reused.
 type TokenID int64
 
 // Created begins a user.
@@ -94,7 +96,8 @@ type TokenDetails struct {
 	Hash []byte `json:"hash,omitempty"` // of the token; empty where only the name changed
 }
 
-// TokenCreated gives a user a personal HTTP access token.
+// TokenCreated gives a user an HTTP access token. That of a project or repository belongs to a user
+// who was made for it.
 type TokenCreated struct {
 	User        domain.UserID       `json:"user"`
 	ID          TokenID             `json:"id"`

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"fmt"
 	"maps"
 	"time"
 
@@ -72,16 +71,6 @@ type RemoveSSHKey struct{ ID SSHKeyID }
 
 func (AddSSHKey) command()    {}
 func (RemoveSSHKey) command() {}
-
-// AccessKeyHolder is the command that makes the service user of an access key. Its name is
-// one that nobody can choose, since names have no slash.
-func AccessKeyHolder(id domain.UserID, label string) Create {
-	name := fmt.Sprintf("access-key/%d", id)
-	if label == "" {
-		label = name
-	}
-	return Create{ID: id, Type: AccessKey, Profile: Profile{Name: name, Slug: name, DisplayName: label}}
-}
 
 func (s State) addSSHKey(c AddSSHKey) ([]domain.Event, error) {
 	if len(s.SSHKeys) >= MaxSSHKeys {

@@ -54,6 +54,8 @@ func (h held) allows(need access.Permission, moment int64) bool {
 type user struct {
 	inactive   bool
 	inactiveAt int64
+	holds      bool          // an access key or a token of a project or repository, and is nobody
+	maker      domain.UserID // of one who holds
 	holdings
 }
 
@@ -243,6 +245,9 @@ func (r *rights) judgeToken(p *parsed) (scopes []access.Permission, limited bool
 
 // judgeAct judges what is no push by the permission that REST asks for it.
 func (r *rights) judgeAct(p *parsed, u *user) error {
+	if id, ok := onHolder(r, p); ok {
+		return r.judgeOnHolder(p, u, id)
+	}
 	if id, ok := ownAct(p); ok {
 		if id == p.who.Actor || r.command.user == id {
 			return nil
@@ -338,6 +343,7 @@ func (r *rights) apply(p *parsed) {
 		return
 	case account.Created:
 		r.users[e.ID] = newUser()
+		r.users[e.ID].holds, r.users[e.ID].maker = e.Type.Holds(), p.who.Actor
 		r.command.user = e.ID
 	case account.Activated:
 		r.user(e.ID).inactive = false

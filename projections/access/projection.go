@@ -40,7 +40,8 @@ func (Projection) Needs(eventType string) bool {
 }
 
 // Apply implements eventstore.Inline. A name or SSH key that is taken, a second set-up, a
-// group in itself and the loss of the last system administrator are *domain.ConflictError.
+// group in itself and the loss of the last system administrator are *domain.ConflictError; a second
+// token of the same name for a project or repository is a *domain.InvalidError.
 func (Projection) Apply(ctx context.Context, tx pgx.Tx, events []domain.Recorded) error {
 	for _, recorded := range events {
 		if err := apply(ctx, tx, recorded); err != nil {
@@ -78,10 +79,9 @@ func apply(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) error {
 		return exec(ctx, tx, `insert into tokens (id, user_id, name, hash, permissions, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
 			int64(e.ID), e.User, e.Details.Name, e.Details.Hash, texts(e.Permissions), recorded.At, e.Expires)
 	case account.TokenChanged:
-		return exec(ctx, tx, `update tokens set name = coalesce(nullif($2, ''), name), permissions = $3 where id = $1`,
-			int64(e.ID), e.Details.Name, texts(e.Permissions))
+		return changeToken(ctx, tx, e)
 	case account.TokenRevoked:
-		return exec(ctx, tx, `delete from tokens where id = $1`, int64(e.ID))
+		return removeTokens(ctx, tx, `id = $1`, int64(e.ID))
 	case account.SSHKeyAdded:
 		return addSSHKey(ctx, tx, e, recorded.At)
 	case account.SSHKeyRemoved:
@@ -105,6 +105,9 @@ func applyGrant(ctx context.Context, tx pgx.Tx, recorded domain.Recorded) (handl
 			insert into grants (user_id, level, target, permission, rank) values ($1, $2, $3, $4, $5)
 			on conflict (user_id, level, target) do update set permission = excluded.permission, rank = excluded.rank`,
 			e.User, level, target, string(e.Permission), e.Permission.Rank())
+		if err == nil && e.Old == "" {
+			err = keepTokenNamesApart(ctx, tx, e.User)
+		}
 	case access.Revoked:
 		level, target := address(e.Target)
 		lost, err = e.Permission, exec(ctx, tx, `delete from grants where user_id = $1 and level = $2 and target = $3`, e.User, level, target)
@@ -150,7 +153,10 @@ func erase(ctx context.Context, tx pgx.Tx, id domain.UserID, position int64) err
 	if err := deactivate(ctx, tx, id, position); err != nil {
 		return err
 	}
-	for _, table := range []string{"tokens", "group_users", "memberships", "identities", "oauth_grants"} {
+	if err := removeTokens(ctx, tx, `user_id = $1`, int64(id)); err != nil {
+		return err
+	}
+	for _, table := range []string{"refusals", "group_users", "memberships", "identities", "oauth_grants"} {
 		if err := exec(ctx, tx, `delete from `+table+` where user_id = $1`, id); err != nil {
 			return err
 		}
@@ -225,6 +231,10 @@ func refusal(err error, recorded domain.Recorded) error {
 	var conflict *domain.ConflictError
 	if errors.As(err, &conflict) {
 		return conflict
+	}
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) {
+		return invalid
 	}
 	var broken *pgconn.PgError
 	if errors.As(err, &broken) {
